@@ -1,0 +1,283 @@
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use super::write_atomically;
+use crate::digest::{self, Algorithm, Digest, Pin};
+use crate::error::EngineError;
+
+/// A file hashed this soon after its last change may change again within the same time stamp.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// What the file system says of a file; equal stats mean equal content, unless still settling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Stat {
+    size: u64,
+    modified: i128,
+    changed: i128,
+    inode: u64,
+    device: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Entry {
+    stat: Stat,
+    settled: bool,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    blake3: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    sha256: Option<String>,
+}
+
+/// What `stat.json` holds.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct State {
+    files: BTreeMap<PathBuf, Entry>,
+    /// The BLAKE3 digest of each source when it was last seen.
+    sources: BTreeMap<PathBuf, String>,
+    #[serde(skip)]
+    dirty: bool,
+}
+
+/// Digests of files outside the cache, remembered by size, times and inode.
+///
+/// Only ever a shortcut to a hash of the content: a lost or wrong entry costs one hash.
+#[derive(Debug)]
+pub struct StatCache {
+    path: PathBuf,
+    rehash: bool,
+    state: Mutex<State>,
+}
+
+impl StatCache {
+    /// Reads the stat cache of a cache folder; with `rehash` nothing in it is believed.
+    pub fn open(root: &Path, rehash: bool) -> Self {
+        let path = root.join("stat.json");
+        let state: State = std::fs::read(&path)
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok())
+            .unwrap_or_default();
+        Self {
+            path,
+            rehash,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// The digest of a file, or of a folder's listing.
+    pub fn digest(&self, path: &Path, algorithm: Algorithm) -> Result<Pin, EngineError> {
+        let failed = |e| EngineError::io("read", path, e);
+        let hex = if fs_err::metadata(path).map_err(failed)?.is_dir() {
+            let listing = self.listing(path, algorithm)?;
+            match algorithm {
+                Algorithm::Blake3 => Digest::of(listing.as_bytes()).hex(),
+                Algorithm::Sha256 => digest::sha256(listing.as_bytes()),
+            }
+        } else {
+            self.file(path, algorithm).map_err(failed)?
+        };
+        let pin = Pin { algorithm, hex };
+        self.remember_source(path, &pin);
+        Ok(pin)
+    }
+
+    fn listing(&self, folder: &Path, algorithm: Algorithm) -> Result<String, EngineError> {
+        let mut text = String::new();
+        for (name, path) in files_below(folder)? {
+            let hex = self
+                .file(&path, algorithm)
+                .map_err(|e| EngineError::io("read", &path, e))?;
+            text.extend([&hex, "  ", &name, "\n"]);
+        }
+        Ok(text)
+    }
+
+    fn file(&self, path: &Path, algorithm: Algorithm) -> io::Result<String> {
+        let stat = stat(path)?;
+        if !self.rehash
+            && let Some(hex) = self.known(path, stat, algorithm)
+        {
+            return Ok(hex);
+        }
+        let hex = match algorithm {
+            Algorithm::Blake3 => digest::hash_file(path)?.hex(),
+            Algorithm::Sha256 => digest::sha256_file(path)?,
+        };
+        self.remember(path, stat, algorithm, &hex);
+        Ok(hex)
+    }
+
+    fn known(&self, path: &Path, stat: Stat, algorithm: Algorithm) -> Option<String> {
+        let state = self.lock();
+        let entry = state.files.get(path)?;
+        let hex = match algorithm {
+            Algorithm::Blake3 => entry.blake3.clone(),
+            Algorithm::Sha256 => entry.sha256.clone(),
+        };
+        hex.filter(|_| entry.settled && entry.stat == stat)
+    }
+
+    fn remember(&self, path: &Path, stat: Stat, algorithm: Algorithm, hex: &str) {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let newest = stat.modified.max(stat.changed);
+        let settled = now.as_nanos() as i128 - newest > SETTLED.as_nanos() as i128;
+        let mut state = self.lock();
+        state.dirty = true;
+        let entry = state.files.entry(path.to_owned()).or_insert(Entry {
+            stat,
+            settled,
+            blake3: None,
+            sha256: None,
+        });
+        if entry.stat != stat {
+            (entry.blake3, entry.sha256) = (None, None);
+        }
+        (entry.stat, entry.settled) = (stat, settled);
+        match algorithm {
+            Algorithm::Blake3 => entry.blake3 = Some(hex.to_owned()),
+            Algorithm::Sha256 => entry.sha256 = Some(hex.to_owned()),
+        }
+    }
+
+    /// Remembers a whole source, so that its digest is known when it is gone.
+    fn remember_source(&self, path: &Path, pin: &Pin) {
+        if pin.algorithm != Algorithm::Blake3 {
+            return;
+        }
+        let mut state = self.lock();
+        if state.sources.get(path) != Some(&pin.hex) {
+            state.sources.insert(path.to_owned(), pin.hex.clone());
+            state.dirty = true;
+        }
+    }
+
+    /// The BLAKE3 digest that a source had when it was last seen.
+    pub fn last_known(&self, path: &Path) -> Option<Pin> {
+        let hex = self.lock().sources.get(path)?.clone();
+        Some(Pin {
+            algorithm: Algorithm::Blake3,
+            hex,
+        })
+    }
+
+    /// Writes the stat cache back if anything in it changed.
+    pub fn save(&self) -> Result<(), EngineError> {
+        let mut state = self.lock();
+        if !state.dirty {
+            return Ok(());
+        }
+        let text = serde_json::to_vec(&*state).expect("entries are plain data");
+        write_atomically(&self.path, &text)?;
+        state.dirty = false;
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Entries are written whole, so a panic elsewhere leaves a map that is still right.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn stat(path: &Path) -> io::Result<Stat> {
+    let meta = std::fs::metadata(path)?;
+    let nanoseconds =
+        |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+    Ok(Stat {
+        size: meta.len(),
+        modified: nanoseconds(meta.mtime(), meta.mtime_nsec()),
+        changed: nanoseconds(meta.ctime(), meta.ctime_nsec()),
+        inode: meta.ino(),
+        device: meta.dev(),
+    })
+}
+
+/// Every file below a folder: relative name → path, sorted by name.
+pub(crate) fn files_below(folder: &Path) -> Result<BTreeMap<String, PathBuf>, EngineError> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![(String::new(), folder.to_owned())];
+    while let Some((prefix, folder)) = folders.pop() {
+        let failed = |e| EngineError::io("read", &folder, e);
+        for entry in fs_err::read_dir(&folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let name = path.file_name().and_then(|n| n.to_str()).ok_or_else(|| {
+                failed(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "a file name is not UTF-8",
+                ))
+            })?;
+            let name = format!("{prefix}{name}");
+            if fs_err::metadata(&path).map_err(failed)?.is_dir() {
+                folders.push((format!("{name}/"), path));
+            } else {
+                files.insert(name, path);
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// The files of a source: those below it if it is a folder, else the file itself by its name.
+pub(crate) fn source_files(path: &Path) -> Result<BTreeMap<String, PathBuf>, EngineError> {
+    if path.is_dir() {
+        return files_below(path);
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Ok(BTreeMap::from([(name.into_owned(), path.to_owned())]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_has_the_digest_of_its_listing() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("b")).unwrap();
+        std::fs::write(dir.path().join("b/x"), "1").unwrap();
+        std::fs::write(dir.path().join("a"), "2").unwrap();
+        let stats = StatCache::open(dir.path(), false);
+        let found = stats.digest(dir.path(), Algorithm::Blake3).unwrap();
+        let listing = format!("{}  a\n{}  b/x\n", Digest::of(b"2"), Digest::of(b"1"));
+        assert_eq!(found.hex, Digest::of(listing.as_bytes()).hex());
+    }
+
+    #[test]
+    fn a_change_that_keeps_size_and_time_is_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        std::fs::write(&path, "old").unwrap();
+        let time = std::fs::metadata(&path).unwrap().modified().unwrap();
+        let stats = StatCache::open(dir.path(), false);
+        let old = stats.digest(&path, Algorithm::Blake3).unwrap();
+        std::fs::write(&path, "new").unwrap();
+        std::fs::File::options()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_modified(time)
+            .unwrap();
+        assert_ne!(stats.digest(&path, Algorithm::Blake3).unwrap(), old);
+    }
+
+    #[test]
+    fn the_last_digest_of_a_source_outlives_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = dir.path().join("source");
+        std::fs::create_dir(&source).unwrap();
+        std::fs::write(source.join("f"), "1").unwrap();
+        let stats = StatCache::open(dir.path(), false);
+        let pin = stats.digest(&source, Algorithm::Blake3).unwrap();
+        stats.save().unwrap();
+        std::fs::remove_dir_all(&source).unwrap();
+        let stats = StatCache::open(dir.path(), false);
+        assert_eq!(stats.last_known(&source), Some(pin));
+        assert!(stats.digest(&source, Algorithm::Blake3).is_err());
+    }
+}

@@ -1,0 +1,325 @@
+//! The `command` stage: any program, with declared inputs, outputs and environment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Component, Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::stage::{
+    InputNode, Inputs, OutputDir, OutputSpec, Report, Roles, SourceFile, Stage, StageContext,
+    StageError, StageId,
+};
+
+/// Lines of output that a failure shows.
+const SHOWN: usize = 20;
+/// How often a running program is looked at.
+const POLL: Duration = Duration::from_millis(20);
+
+/// Parameters of the `command` stage.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommandParams {
+    /// The program and its arguments; no shell reads them.
+    pub program: Vec<String>,
+    /// Files that it writes in its working folder; a name that ends in `/` is a folder.
+    pub outputs: Vec<String>,
+    /// Local files and folders that it reads, found in its working folder under the same names.
+    #[serde(default)]
+    pub files: Vec<String>,
+    /// Environment variables that are passed on; their values enter the key.
+    #[serde(default)]
+    pub environment: Vec<String>,
+    /// Environment variables that are set.
+    #[serde(default)]
+    pub set: BTreeMap<String, String>,
+}
+
+/// Runs a program in a working folder of its own, where each input lies at `ROLE/OUTPUT`, or at
+/// `ROLE/CELL/OUTPUT` if several nodes feed the role.
+#[derive(Clone, Debug)]
+pub struct Command {
+    params: CommandParams,
+    root: PathBuf,
+}
+
+impl Command {
+    /// Checks the parameters; `root` is the pipeline's folder.
+    ///
+    /// # Errors
+    /// (parameter, what is wrong with it).
+    pub fn new(params: CommandParams, root: &Path) -> Result<Self, (String, String)> {
+        let refuse = |field: &str, message: String| Err((field.to_owned(), message));
+        if params.program.is_empty() {
+            return refuse("program", "the program is missing".into());
+        }
+        if params.outputs.is_empty() {
+            return refuse("outputs", "a command must declare what it writes".into());
+        }
+        let unique: BTreeSet<&String> = params.outputs.iter().collect();
+        if unique.len() != params.outputs.len() {
+            return refuse("outputs", "an output is declared twice".into());
+        }
+        for (field, names) in [("outputs", &params.outputs), ("files", &params.files)] {
+            if let Some(name) = names.iter().find(|name| !is_inside(name)) {
+                let message = format!("`{name}` is not a relative path without `..`");
+                return refuse(field, message);
+            }
+        }
+        Ok(Self {
+            params,
+            root: root.to_owned(),
+        })
+    }
+
+    fn start(&self, folder: &Path) -> Result<Child, StageError> {
+        let [program, arguments @ ..] = self.params.program.as_slice() else {
+            return Err(StageError::failed("the program is missing"));
+        };
+        let mut command = std::process::Command::new(program);
+        command
+            .args(arguments)
+            .current_dir(folder)
+            .env_clear()
+            .env("LC_ALL", "C")
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+            .envs(self.environment())
+            .envs(&self.params.set)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        command.spawn().map_err(|e| {
+            let message = format!("cannot start `{program}`: {e}");
+            StageError::hinted(message, "check that it is installed and on PATH")
+        })
+    }
+}
+
+fn is_inside(name: &str) -> bool {
+    !name.is_empty()
+        && Path::new(name)
+            .components()
+            .all(|c| matches!(c, Component::Normal(_)))
+}
+
+impl Stage for Command {
+    fn id(&self) -> StageId {
+        StageId {
+            name: "command".into(),
+            version: 1,
+        }
+    }
+
+    /// The files' digests are inputs, their values in the environment stand apart.
+    fn params(&self) -> Value {
+        let CommandParams {
+            program,
+            outputs,
+            set,
+            ..
+        } = &self.params;
+        json!({ "program": program, "outputs": outputs, "set": set })
+    }
+
+    fn roles(&self) -> Roles {
+        Roles::Any
+    }
+
+    fn outputs(&self) -> Vec<OutputSpec> {
+        let spec = |name: &String| match name.strip_suffix('/') {
+            Some(folder) => OutputSpec::dir(folder),
+            None => OutputSpec::file(name.as_str()),
+        };
+        self.params.outputs.iter().map(spec).collect()
+    }
+
+    fn sources(&self) -> Vec<SourceFile> {
+        let source = |name: &String| SourceFile {
+            name: name.clone(),
+            path: self.root.join(name),
+            pin: None,
+        };
+        self.params.files.iter().map(source).collect()
+    }
+
+    fn environment(&self) -> BTreeMap<String, String> {
+        let names = self.params.environment.iter();
+        names
+            .filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)))
+            .collect()
+    }
+
+    fn run(
+        &self,
+        inputs: &Inputs,
+        outputs: &OutputDir,
+        context: &StageContext<'_>,
+    ) -> Result<Report, StageError> {
+        // What an interrupted attempt left is of no use to an arbitrary program.
+        let folder = context.scratch.join("work");
+        let failed = |e| StageError::io(&folder, e);
+        if folder.exists() {
+            fs_err::remove_dir_all(&folder).map_err(failed)?;
+        }
+        fs_err::create_dir_all(&folder).map_err(failed)?;
+        bring_inputs(&self.root, &self.params.files, inputs, &folder)?;
+        for output in self.outputs() {
+            let path = folder.join(&output.name);
+            let parent = path.parent().unwrap_or(&folder);
+            fs_err::create_dir_all(parent).map_err(failed)?;
+        }
+        let mut child = self.start(&folder)?;
+        let (status, tail) = watch(&mut child, context)?;
+        judge(&self.params.program[0], status, &tail)?;
+        for output in self.outputs() {
+            let made = folder.join(&output.name);
+            if !made.exists() {
+                let message = format!(
+                    "`{}` did not write its output `{}`",
+                    self.params.program[0], output.name
+                );
+                return Err(StageError::hinted(message, said(&tail)));
+            }
+            let target = outputs.path(&output.name);
+            if target.is_dir() {
+                fs_err::remove_dir(&target).map_err(failed)?;
+            }
+            fs_err::rename(&made, &target).map_err(failed)?;
+        }
+        Ok(Report::default())
+    }
+}
+
+/// Copies every input into the working folder, so that nothing done there can reach the cache.
+fn bring_inputs(
+    root: &Path,
+    names: &[String],
+    inputs: &Inputs,
+    folder: &Path,
+) -> Result<(), StageError> {
+    for (role, nodes) in &inputs.roles {
+        for node in nodes {
+            let place = match nodes.len() {
+                1 => folder.join(role),
+                _ => folder.join(role).join(node.cell.to_string()),
+            };
+            bring_node(node, &place)?;
+        }
+    }
+    for name in names {
+        let whole = root.join(name).is_dir();
+        for (file, path) in inputs.sources.get(name).into_iter().flatten() {
+            let target = if whole {
+                folder.join(name).join(file)
+            } else {
+                folder.join(name)
+            };
+            copy(path, &target)?;
+        }
+    }
+    Ok(())
+}
+
+fn bring_node(node: &InputNode, place: &Path) -> Result<(), StageError> {
+    for (output, artifact) in &node.outputs {
+        for (name, path) in &artifact.files {
+            let one = artifact.files.len() == 1 && name == output;
+            let target = if one {
+                place.join(output)
+            } else {
+                place.join(output).join(name)
+            };
+            copy(path, &target)?;
+        }
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), StageError> {
+    let failed = |e| StageError::io(to, e);
+    fs_err::create_dir_all(to.parent().unwrap_or(to)).map_err(failed)?;
+    reflink_copy::reflink_or_copy(from, to).map_err(failed)?;
+    Ok(())
+}
+
+/// Logs what the program says and waits for its end; ends its whole group on interruption.
+fn watch(
+    child: &mut Child,
+    context: &StageContext<'_>,
+) -> Result<(ExitStatus, Vec<String>), StageError> {
+    let tail = Mutex::new(Vec::new());
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let status = std::thread::scope(|scope| {
+        scope.spawn(|| keep_lines(stdout, &tail, context.log));
+        scope.spawn(|| keep_lines(stderr, &tail, context.log));
+        wait(child, context)
+    })?;
+    Ok((
+        status,
+        tail.into_inner().unwrap_or_else(PoisonError::into_inner),
+    ))
+}
+
+fn keep_lines(stream: Option<impl Read>, tail: &Mutex<Vec<String>>, log: &(dyn Fn(&str) + Sync)) {
+    let Some(stream) = stream else { return };
+    for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line).into_owned();
+        log(&line);
+        let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+        if tail.len() == SHOWN {
+            tail.remove(0);
+        }
+        tail.push(line);
+    }
+}
+
+fn wait(child: &mut Child, context: &StageContext<'_>) -> Result<ExitStatus, StageError> {
+    let failed = |e| StageError::failed(format!("cannot wait for the program: {e}"));
+    loop {
+        if let Some(status) = child.try_wait().map_err(failed)? {
+            return Ok(status);
+        }
+        if (context.cancelled)() {
+            end_group(child);
+            child.wait().map_err(failed)?;
+            return Err(StageError::Cancelled);
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+/// Ends the program and everything that it started.
+fn end_group(child: &mut Child) {
+    if let Some(group) = i32::try_from(child.id())
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
+    {
+        // A group that is already gone is what was wanted.
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+}
+
+fn judge(program: &str, status: ExitStatus, tail: &[String]) -> Result<(), StageError> {
+    if status.success() {
+        return Ok(());
+    }
+    let how = match (status.code(), status.signal()) {
+        (Some(code), _) => format!("ended with exit code {code}"),
+        (None, Some(signal)) => format!("was killed by signal {signal}"),
+        (None, None) => "ended without success".to_owned(),
+    };
+    Err(StageError::hinted(format!("`{program}` {how}"), said(tail)))
+}
+
+fn said(tail: &[String]) -> String {
+    if tail.is_empty() {
+        return "it printed nothing".to_owned();
+    }
+    format!("the end of what it printed:\n    {}", tail.join("\n    "))
+}

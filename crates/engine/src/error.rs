@@ -1,0 +1,57 @@
+//! What can go wrong in the engine, apart from the pipeline file and the stages themselves.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::digest::Digest;
+
+/// A failure of the cache, the file system, or a request that can't be met.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The operating system refused.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    Io {
+        /// What was being done, as a verb: `read`, `write`.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A blob is missing or its content is not what its name says.
+    #[error("blob {digest} is missing or damaged")]
+    Damaged {
+        /// The blob.
+        digest: Digest,
+    },
+    /// A record of the cache cannot be understood.
+    #[error("{} is not a valid cache record: {reason}", path.display())]
+    Record {
+        /// The record's file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An input that `--only` may not make is not in the cache.
+    #[error("{node} needs {input}, which is not in the cache")]
+    NotCached {
+        /// The node that was asked for.
+        node: String,
+        /// The node whose outputs are missing.
+        input: String,
+    },
+    /// A name that the user gave matches nothing.
+    #[error("{0}")]
+    NotFound(String),
+}
+
+impl EngineError {
+    /// An I/O error with the path it happened at.
+    pub fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io {
+            doing,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}

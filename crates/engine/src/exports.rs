@@ -1,0 +1,116 @@
+//! Exports: named copies of final artifacts below `outputs/`.
+//!
+//! A copy is never an input and never shares storage with the cache in a way that an edit could
+//! reach it. What a user changed there is set aside before it is replaced, never lost.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use crate::cache::{Cache, StatCache, write_atomically};
+use crate::digest::{Algorithm, Digest};
+use crate::error::EngineError;
+use crate::graph::Node;
+use crate::manifest::{Artifact, Manifest};
+use crate::stage::OutputKind;
+
+/// The copies of one `outputs/` folder.
+pub(crate) struct Exports<'a> {
+    cache: &'a Cache,
+    stats: &'a StatCache,
+    outputs: PathBuf,
+    record: PathBuf,
+    /// Path → digest of what was last written there.
+    written: Mutex<BTreeMap<PathBuf, Digest>>,
+}
+
+impl<'a> Exports<'a> {
+    /// The copies below `outputs`.
+    pub(crate) fn open(cache: &'a Cache, stats: &'a StatCache, outputs: &Path) -> Self {
+        let record = cache.root().join("exports.json");
+        let text = std::fs::read(&record).unwrap_or_default();
+        Self {
+            cache,
+            stats,
+            outputs: outputs.to_owned(),
+            record,
+            written: Mutex::new(serde_json::from_slice(&text).unwrap_or_default()),
+        }
+    }
+
+    /// The artifacts of a node whose copies are missing or differ, with where they go.
+    pub(crate) fn stale(&self, node: &Node, manifest: &Manifest) -> Vec<(PathBuf, Artifact)> {
+        let Some(folder) = &node.export else {
+            return Vec::new();
+        };
+        manifest
+            .outputs
+            .iter()
+            .map(|(name, artifact)| (self.outputs.join(folder).join(name), *artifact))
+            .filter(|(path, artifact)| self.found(path) != Some(artifact.digest))
+            .collect()
+    }
+
+    fn found(&self, path: &Path) -> Option<Digest> {
+        let pin = self.stats.digest(path, Algorithm::Blake3).ok()?;
+        pin.hex.parse().ok()
+    }
+
+    /// Writes the copies that [`Exports::stale`] named. Returns where a user's edit was set aside.
+    ///
+    /// # Errors
+    /// [`EngineError::Damaged`] when a blob is; nothing was replaced by it then.
+    pub(crate) fn write(&self, stale: &[(PathBuf, Artifact)]) -> Result<Vec<PathBuf>, EngineError> {
+        let mut set_aside = Vec::new();
+        for (path, artifact) in stale {
+            set_aside.extend(self.set_aside_edit(path)?);
+            match artifact.kind {
+                OutputKind::File => self.cache.blobs.export(artifact.digest, path)?,
+                OutputKind::Dir => self.write_folder(path, artifact.digest)?,
+            }
+            self.lock().insert(path.clone(), artifact.digest);
+            // The copy is hashed now, while it is in memory, so that the next run need not.
+            let _ = self.stats.digest(path, Algorithm::Blake3);
+        }
+        Ok(set_aside)
+    }
+
+    fn write_folder(&self, path: &Path, digest: Digest) -> Result<(), EngineError> {
+        if path.exists() {
+            fs_err::remove_dir_all(path).map_err(|e| EngineError::io("replace", path, e))?;
+        }
+        for (name, digest) in self.cache.blobs.listing(digest)?.0 {
+            self.cache.blobs.export(digest, &path.join(name))?;
+        }
+        Ok(())
+    }
+
+    /// Moves a copy that is not as we wrote it out of the way.
+    fn set_aside_edit(&self, path: &Path) -> Result<Option<PathBuf>, EngineError> {
+        let Some(found) = self.found(path) else {
+            return Ok(None);
+        };
+        if self.lock().get(path) == Some(&found) {
+            return Ok(None);
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let aside = path.with_file_name(format!("{name}.edited-{}", &found.hex()[..8]));
+        fs_err::rename(path, &aside).map_err(|e| EngineError::io("move", path, e))?;
+        Ok(Some(aside))
+    }
+
+    /// Writes the record of what was written back.
+    pub(crate) fn save(&self) -> Result<(), EngineError> {
+        let text = serde_json::to_vec_pretty(&*self.lock()).expect("digests are plain data");
+        if std::fs::read(&self.record).is_ok_and(|old| old == text) {
+            return Ok(());
+        }
+        write_atomically(&self.record, &text)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<PathBuf, Digest>> {
+        self.written
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,32 @@
+//! The build engine of cpipe: a pipeline file in, up-to-date artifacts out.
+//!
+//! It expands `pipeline.yaml` over its matrix into a graph of nodes, keys every node by the BLAKE3
+//! digests of what it depends on, keeps every output in a content-addressed cache, and runs only
+//! what changed. It has never heard of a language model: what a stage does is behind [`Stage`].
+
+pub mod action;
+pub mod cache;
+pub mod cell;
+pub mod command;
+pub mod digest;
+pub mod error;
+pub mod event;
+mod execute;
+pub mod explain;
+mod exports;
+pub mod graph;
+pub mod manifest;
+pub mod plan;
+pub mod run;
+pub mod spec;
+pub mod stage;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use action::{Action, ActionKey};
+pub use cache::Cache;
+pub use cell::Cell;
+pub use digest::Digest;
+pub use error::EngineError;
+pub use manifest::{Artifact, Manifest};
+pub use stage::{Inputs, OutputDir, Report, Resources, Stage, StageContext, StageError, StageId};

@@ -1,0 +1,60 @@
+//! A stage's parameters on their way to the code that knows them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
+use super::de;
+use super::error::SpecError;
+use super::source::SourceEntry;
+use super::tree::Node;
+use crate::stage::SourceFile;
+
+/// The parameters of one node, variables substituted, with their positions.
+#[derive(Clone, Copy)]
+pub struct Params<'a> {
+    pub(crate) node: &'a Node,
+    pub(crate) root: &'a Path,
+    pub(crate) sources: &'a BTreeMap<String, SourceEntry>,
+}
+
+impl<'a> Params<'a> {
+    /// Reads them as `T`.
+    ///
+    /// # Errors
+    /// An unknown key, a missing key, a wrong type: at the place where it stands.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, SpecError> {
+        de::from_tree(self.node)
+    }
+
+    /// An error about the value at a dotted path, or about all of them if it is not written.
+    pub fn invalid(&self, path: &str, message: impl Into<String>) -> SpecError {
+        let mut node = self.node;
+        for step in path.split('.') {
+            node = node.get(step).unwrap_or(node);
+        }
+        SpecError::at(node.span.clone(), message)
+    }
+
+    /// The source called `name`, which stands under `field`.
+    ///
+    /// # Errors
+    /// When there is none, with the nearest names.
+    pub fn source(&self, field: &str, name: &str) -> Result<SourceFile, SpecError> {
+        let Some(entry) = self.sources.get(name) else {
+            let error = self.invalid(field, format!("there is no source `{name}`"));
+            return Err(error.choices(name, self.sources.keys().map(String::as_str)));
+        };
+        Ok(SourceFile {
+            name: "source".to_owned(),
+            path: entry.path.clone(),
+            pin: entry.pin.clone(),
+        })
+    }
+
+    /// Folder of the pipeline file.
+    pub fn root(&self) -> &'a Path {
+        self.root
+    }
+}

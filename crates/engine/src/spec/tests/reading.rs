@@ -1,0 +1,116 @@
+//! Scalars, spans, and how values reach parameters.
+
+use super::{loaded, nodes};
+use crate::spec::tree::{self, Node, Value};
+
+fn scalar(text: &str) -> Value {
+    tree::parse_value(text).unwrap().value
+}
+
+#[test]
+fn scalars_are_those_of_yaml_1_2() {
+    let text = |text: &str| Value::Text(text.to_owned());
+    assert_eq!(scalar("no"), text("no"));
+    assert_eq!(scalar("on"), text("on"));
+    assert_eq!(scalar("'1'"), text("1"));
+    assert_eq!(scalar("\"true\""), text("true"));
+    assert_eq!(scalar("1e"), text("1e"));
+    assert_eq!(scalar("12:30:45"), text("12:30:45"));
+    assert_eq!(scalar("true"), Value::Bool(true));
+    assert_eq!(scalar("-12"), Value::Integer(-12));
+    assert_eq!(scalar("0x10"), Value::Integer(16));
+    assert_eq!(scalar("1.50"), Value::Float(1.5));
+    assert_eq!(scalar("1e3"), Value::Float(1000.0));
+    assert_eq!(scalar("~"), Value::Null);
+    assert_eq!(scalar("null"), Value::Null);
+    assert_eq!(scalar("''"), text(""));
+}
+
+/// Every scalar and key with the text it spans.
+fn spans(node: &Node, text: &str, out: &mut Vec<String>) {
+    match &node.value {
+        Value::List(items) => items.iter().for_each(|item| spans(item, text, out)),
+        Value::Map(entries) => {
+            for (key, inner) in entries {
+                out.push(format!("key {}", &text[key.span.clone()]));
+                spans(inner, text, out);
+            }
+        }
+        _ => out.push(text[node.span.clone()].to_owned()),
+    }
+}
+
+#[test]
+fn spans_cover_what_was_written() {
+    let text =
+        "a: 'é x'\nlist: [1, \"zwölf\", ~]\nblock:\n  - ü # comment\n  - { k: &v 2, l: *v }\n";
+    let mut found = Vec::new();
+    spans(&tree::parse(text).unwrap(), text, &mut found);
+    let expected = [
+        "key a",
+        "'é x'",
+        "key list",
+        "1",
+        "\"zwölf\"",
+        "~",
+        "key block",
+        "ü",
+        "key k",
+        "2",
+        "key l",
+        "*v",
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn values_keep_their_type_alone_and_are_put_into_text() {
+    let text = "
+version: 1
+vars: { n: 7, s: abc }
+matrix: { step: [64] }
+stages:
+  a: { over: [step], run: { make: { count: '${n}', text: '${s}-${step} $${n}' } } }
+  b: { over: [step], run: { make: { count: '${step}', text: '${s}' } } }
+";
+    let expected = ["a[step=64] \"abc-64 ${n}\"7", "b[step=64] \"abc\"64"];
+    assert_eq!(nodes(&loaded(text)), expected);
+}
+
+#[test]
+fn comments_and_the_order_of_keys_change_no_node() {
+    let one = "
+version: 1
+vars: { n: 7, s: abc }
+stages:
+  a: { run: { make: { count: '${n}', text: '${s}' } } }
+";
+    let two = "
+# The same.
+stages:
+  a:
+    run:
+      make:
+        text: abc # not a variable
+        count: 7
+version: 1
+";
+    assert_eq!(nodes(&loaded(one)), nodes(&loaded(two)));
+}
+
+#[test]
+fn sources_become_absolute_and_pinned() {
+    let hex = "AB".repeat(32);
+    let text = format!(
+        "version: 1\nvars: {{ dir: data }}\nsources: {{ x: {{ path: '${{dir}}/x', blake3: {hex} }} }}\n\
+         stages: {{ r: {{ run: {{ read: {{ source: x }} }} }} }}\n"
+    );
+    let pipeline = loaded(&text);
+    let entry = &pipeline.sources["x"];
+    assert_eq!(entry.path.to_str(), Some("/study/data/x"));
+    let pin = entry.pin.as_ref().unwrap();
+    assert_eq!(pin.to_string(), format!("blake3:{}", "ab".repeat(32)));
+    assert_eq!(text[entry.pin_span.clone().unwrap()], hex);
+    let node = pipeline.graph.dag.node_weights().next().unwrap();
+    assert_eq!(node.work.sources()[0].path, entry.path);
+}

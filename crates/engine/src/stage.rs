@@ -1,0 +1,328 @@
+//! The contract between the engine and a kind of work.
+//!
+//! A [`Stage`] is built once per node from its resolved parameters. The engine asks it for all that
+//! can change its output bytes, decides whether it has to run, and if so gives it verified input
+//! files and an empty output folder.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::cell::Cell;
+use crate::digest::{Digest, Pin};
+
+/// Name and version of a stage's behaviour.
+///
+/// The version goes up whenever equal inputs and parameters would now give other bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct StageId {
+    /// The kind, as written under `run:`.
+    pub name: String,
+    /// Version of the behaviour.
+    pub version: u32,
+}
+
+/// Which inputs a stage takes under `needs:`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Roles {
+    /// Exactly these roles, all of them required.
+    Named(&'static [Role]),
+    /// Any roles; the stage finds them by name (`command`).
+    Any,
+}
+
+/// One input role of a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Role {
+    /// The key under `needs:`.
+    pub name: &'static str,
+    /// Whether several nodes may feed it (fan-in).
+    pub many: bool,
+}
+
+/// Whether an output is one file or a folder of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OutputKind {
+    /// One file.
+    File,
+    /// A folder with any number of files below it.
+    Dir,
+}
+
+/// An output that a stage promises to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputSpec {
+    /// Name, which is also its path below the output folder.
+    pub name: String,
+    /// File or folder.
+    pub kind: OutputKind,
+}
+
+impl OutputSpec {
+    /// A declared output file.
+    pub fn file(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            kind: OutputKind::File,
+        }
+    }
+
+    /// A declared output folder.
+    pub fn dir(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            kind: OutputKind::Dir,
+        }
+    }
+}
+
+/// A file or folder outside the cache that a stage reads.
+///
+/// With a pin, the pin is what enters the key, so that keys stay known while the file is gone.
+/// Without one, the content found there enters the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Name of the input inside the stage.
+    pub name: String,
+    /// Where it lies, absolute.
+    pub path: PathBuf,
+    /// The digest that it must have.
+    pub pin: Option<Pin>,
+}
+
+/// What a running node occupies; never part of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resources {
+    /// The most threads that it can use; it is given at least one.
+    pub max_threads: usize,
+}
+
+impl Resources {
+    /// One core.
+    pub fn one_core() -> Self {
+        Self { max_threads: 1 }
+    }
+
+    /// As many cores as are free.
+    pub fn any_cores() -> Self {
+        Self {
+            max_threads: usize::MAX,
+        }
+    }
+}
+
+/// A kind of work with its resolved parameters.
+pub trait Stage: Send + Sync {
+    /// Name and version of the behaviour.
+    fn id(&self) -> StageId;
+
+    /// Every parameter that can change the output bytes, defaults resolved, as plain JSON with
+    /// finite numbers.
+    fn params(&self) -> Value;
+
+    /// The inputs it takes.
+    fn roles(&self) -> Roles;
+
+    /// The outputs it promises. One that is not there after [`Stage::run`] is an error.
+    fn outputs(&self) -> Vec<OutputSpec>;
+
+    /// Files outside the cache that it reads.
+    fn sources(&self) -> Vec<SourceFile> {
+        Vec::new()
+    }
+
+    /// Environment variables that it reads, with their values.
+    fn environment(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+
+    /// What it occupies while it runs.
+    fn resources(&self) -> Resources {
+        Resources::one_core()
+    }
+
+    /// Reads `inputs` and writes every declared output below `outputs`.
+    ///
+    /// Must be deterministic: equal params and inputs give equal bytes, whatever the threads.
+    fn run(
+        &self,
+        inputs: &Inputs,
+        outputs: &OutputDir,
+        context: &StageContext<'_>,
+    ) -> Result<Report, StageError>;
+}
+
+/// One verified artifact: the files that it consists of.
+#[derive(Clone, Debug)]
+pub struct InputArtifact {
+    /// Digest of the file, or of the folder's listing.
+    pub digest: Digest,
+    /// Relative name → where to read it (read-only, in the cache). A file artifact has one entry.
+    pub files: BTreeMap<String, PathBuf>,
+}
+
+/// All outputs of one upstream node.
+#[derive(Clone, Debug)]
+pub struct InputNode {
+    /// The upstream node's cell.
+    pub cell: Cell,
+    /// Output name → artifact.
+    pub outputs: BTreeMap<String, InputArtifact>,
+}
+
+impl InputNode {
+    /// The only file of output `name`.
+    pub fn file(&self, name: &str) -> Result<&Path, StageError> {
+        let artifact = self
+            .outputs
+            .get(name)
+            .ok_or_else(|| StageError::failed(format!("input has no output `{name}`")))?;
+        let mut files = artifact.files.values();
+        match (files.next(), files.next()) {
+            (Some(path), None) => Ok(path),
+            _ => Err(StageError::failed(format!(
+                "input `{name}` is not one file"
+            ))),
+        }
+    }
+
+    /// The files of folder output `name`, by relative name.
+    pub fn dir(&self, name: &str) -> Result<&BTreeMap<String, PathBuf>, StageError> {
+        match self.outputs.get(name) {
+            Some(artifact) => Ok(&artifact.files),
+            None => Err(StageError::failed(format!("input has no output `{name}`"))),
+        }
+    }
+}
+
+/// The inputs of one action: role → the nodes that feed it, in matrix order; and its source files.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    /// Inputs from other stages.
+    pub roles: BTreeMap<String, Vec<InputNode>>,
+    /// Files outside the cache: source name → (relative name → path).
+    pub sources: BTreeMap<String, BTreeMap<String, PathBuf>>,
+}
+
+impl Inputs {
+    /// The single node that feeds `role`.
+    pub fn one(&self, role: &str) -> Result<&InputNode, StageError> {
+        match self.many(role) {
+            [node] => Ok(node),
+            nodes => Err(StageError::failed(format!(
+                "input `{role}` is fed by {} nodes, expected one",
+                nodes.len()
+            ))),
+        }
+    }
+
+    /// Every node that feeds `role`.
+    pub fn many(&self, role: &str) -> &[InputNode] {
+        self.roles.get(role).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The private folder that a node writes its outputs to.
+#[derive(Clone, Debug)]
+pub struct OutputDir {
+    root: PathBuf,
+}
+
+impl OutputDir {
+    /// An existing empty folder.
+    pub fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// Where output `name` goes. Parent folders of nested names exist.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+}
+
+/// What a running stage may ask of the engine.
+pub struct StageContext<'a> {
+    /// Threads that it may use.
+    pub threads: usize,
+    /// Folder that survives a killed run and is removed once the action is recorded: finished
+    /// batches can be kept here.
+    pub scratch: &'a Path,
+    /// Told (done, total, unit) now and then.
+    pub progress: &'a (dyn Fn(u64, u64, &'static str) + Sync),
+    /// Told lines for the node's log.
+    pub log: &'a (dyn Fn(&str) + Sync),
+    /// Whether the run is being interrupted.
+    pub cancelled: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl StageContext<'_> {
+    /// Returns [`StageError::Cancelled`] when the run is being interrupted.
+    pub fn check_cancelled(&self) -> Result<(), StageError> {
+        if (self.cancelled)() {
+            Err(StageError::Cancelled)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// What a stage says of its run besides its outputs: device, instruction set, throughput.
+///
+/// Goes into the manifest, never into a key.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Report(pub BTreeMap<String, Value>);
+
+/// Why a stage failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// Bad input, a refused parameter, a failed program.
+    #[error("{message}")]
+    Failed {
+        /// What went wrong, naming the file.
+        message: String,
+        /// What the user can do.
+        hint: Option<String>,
+    },
+    /// The operating system refused.
+    #[error("cannot access {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The run was interrupted.
+    #[error("interrupted")]
+    Cancelled,
+}
+
+impl StageError {
+    /// A failure without a hint.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::Failed {
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// A failure and what to do about it.
+    pub fn hinted(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Failed {
+            message: message.into(),
+            hint: Some(hint.into()),
+        }
+    }
+
+    /// An I/O error with the path it happened at.
+    pub fn io(path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self::Io {
+            path: path.into(),
+            source,
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Fakes for tests of the engine: stages that write a line and count their runs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::spec::{Params, Registry, SpecError};
+use crate::stage::{
+    Inputs, OutputDir, OutputSpec, Report, Role, Roles, SourceFile, Stage, StageContext,
+    StageError, StageId,
+};
+
+/// Knows `read` (a source), `join` (many inputs → one line) and `copy` (one input).
+#[derive(Debug, Default)]
+pub struct FakeRegistry {
+    /// How often any stage ran.
+    pub runs: Arc<AtomicUsize>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FakeParams {
+    #[serde(default)]
+    text: String,
+    #[serde(default)]
+    count: u32,
+    #[serde(default)]
+    fail: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReadParams {
+    source: String,
+}
+
+struct Fake {
+    params: FakeParams,
+    roles: &'static [Role],
+    source: Option<SourceFile>,
+    name: &'static str,
+    runs: Arc<AtomicUsize>,
+}
+
+const ONE: &[Role] = &[Role {
+    name: "input",
+    many: false,
+}];
+const MANY: &[Role] = &[Role {
+    name: "inputs",
+    many: true,
+}];
+
+impl Registry for FakeRegistry {
+    fn kinds(&self) -> &[&'static str] {
+        &["read", "join", "copy", "make"]
+    }
+
+    fn build(&self, kind: &str, params: Params<'_>) -> Result<Arc<dyn Stage>, SpecError> {
+        let runs = Arc::clone(&self.runs);
+        let empty = FakeParams {
+            text: String::new(),
+            count: 0,
+            fail: false,
+        };
+        let (name, roles, params, source): (_, &'static [Role], _, _) = match kind {
+            "read" => {
+                let name = params.parse::<ReadParams>()?.source;
+                ("read", &[], empty, Some(params.source("source", &name)?))
+            }
+            "join" => ("join", MANY, params.parse()?, None),
+            "copy" => ("copy", ONE, params.parse()?, None),
+            _ => ("make", &[], params.parse()?, None),
+        };
+        Ok(Arc::new(Fake {
+            params,
+            roles,
+            source,
+            name,
+            runs,
+        }))
+    }
+}
+
+impl Stage for Fake {
+    fn id(&self) -> StageId {
+        StageId {
+            name: self.name.into(),
+            version: 1,
+        }
+    }
+
+    fn params(&self) -> Value {
+        serde_json::to_value(&self.params).expect("params are plain data")
+    }
+
+    fn roles(&self) -> Roles {
+        Roles::Named(self.roles)
+    }
+
+    fn outputs(&self) -> Vec<OutputSpec> {
+        vec![OutputSpec::file("out.txt")]
+    }
+
+    fn sources(&self) -> Vec<SourceFile> {
+        self.source.iter().cloned().collect()
+    }
+
+    fn run(
+        &self,
+        inputs: &Inputs,
+        outputs: &OutputDir,
+        _context: &StageContext<'_>,
+    ) -> Result<Report, StageError> {
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        if self.params.fail {
+            return Err(StageError::failed("it was told to fail"));
+        }
+        let mut text = format!("{} {}\n", self.params.text, self.params.count);
+        for node in inputs.roles.values().flatten() {
+            let path = node.file("out.txt")?;
+            text += &std::fs::read_to_string(path).map_err(|e| StageError::io(path, e))?;
+        }
+        for path in inputs.sources.values().flat_map(BTreeMap::values) {
+            text += &std::fs::read_to_string(path).map_err(|e| StageError::io(path, e))?;
+        }
+        let path = outputs.path("out.txt");
+        std::fs::write(&path, text).map_err(|e| StageError::io(path, e))?;
+        Ok(Report::default())
+    }
+}
