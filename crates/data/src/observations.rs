@@ -1,0 +1,52 @@
+//! Observations: what a cell (model, step, modality) came to under one protocol.
+//!
+//! The columns of `cells.{parquet,csv,md,tex}`. The table engine that writes them lives in the
+//! analysis crate; this is the row.
+
+use serde::{Deserialize, Serialize};
+
+/// One row of the cells table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Observation {
+    /// Name of the model.
+    pub model: String,
+    /// The size by which the model is known; none where the pipeline declares none.
+    pub params_nominal: Option<f64>,
+    /// Parameters counted in the weights.
+    pub params_total: u64,
+    /// Parameters counted in the weights without the two embedding matrices.
+    pub params_non_embedding: u64,
+    /// Training step of the checkpoint.
+    pub step: u64,
+    /// Modality of the data.
+    pub modality: String,
+    /// Protocol of the score.
+    pub protocol: String,
+    /// Chunks that were scored, dropped ones included.
+    pub chunks: u64,
+    /// Mean of the per-chunk ratios over the chunks that count.
+    pub cr_mean: f64,
+    /// Population standard deviation of the per-chunk ratios.
+    pub cr_std: f64,
+    /// Standard error of the mean: sample standard deviation / √n.
+    pub cr_sem: f64,
+    /// Lower end of the 95 % bootstrap interval of the mean over chunks.
+    pub cr_lo: f64,
+    /// Upper end of the 95 % bootstrap interval of the mean over chunks.
+    pub cr_hi: f64,
+    /// Σ compressed bits / Σ raw bits.
+    pub cr_sum_ratio: f64,
+    /// Σ bits / Σ raw bytes that the scored tokens cover.
+    pub bits_per_byte: f64,
+    /// Tokens in all chunks.
+    pub tokens: u64,
+    /// Tokens that were scored.
+    pub tokens_scored: u64,
+    /// Chunks that the protocol leaves out of the mean.
+    pub dropped: u64,
+    /// Chunks with a token whose log-probability was not a number.
+    pub nan: u64,
+    /// Tokens raised to the protocol's probability floor.
+    pub floored: u64,
+}
