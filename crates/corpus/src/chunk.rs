@@ -1,0 +1,240 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use cpipe_data::chunks::{self, Header};
+use cpipe_engine::stage::{
+    Inputs, OutputDir, OutputSpec, Report, Role, Roles, Stage, StageContext, StageError, StageId,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::cut::{self, Piece, Stream};
+use crate::error::CorpusError;
+use crate::{audio, image};
+
+/// How files become bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decoder {
+    /// Every file as it is, in name order.
+    Raw,
+    /// The same: text is any bytes.
+    Text,
+    /// PNG and JPEG: 8-bit grayscale patches.
+    Image,
+    /// FLAC and WAV: 16-bit little-endian mono PCM.
+    Speech,
+}
+
+/// Which chunks are taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// The first `count`.
+    #[default]
+    First,
+    /// Number `floor(i * available / count)` for i from 0.
+    Even,
+    /// `count` drawn without replacement by the seed, in ascending order.
+    Random,
+}
+
+/// Size of an image patch in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Patch {
+    /// Height.
+    pub rows: usize,
+    /// Width.
+    pub columns: usize,
+}
+
+impl Default for Patch {
+    fn default() -> Self {
+        Self {
+            rows: 32,
+            columns: 64,
+        }
+    }
+}
+
+/// Parameters of the `chunk` stage.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChunkParams {
+    /// How files become bytes.
+    pub decode: Decoder,
+    /// Bytes in each chunk.
+    #[serde(default = "default_bytes")]
+    pub bytes: usize,
+    /// Chunks to take; all of them if not given.
+    #[serde(default)]
+    pub count: Option<usize>,
+    /// First chunk that may be taken.
+    #[serde(default)]
+    pub offset: usize,
+    /// Which chunks are taken.
+    #[serde(default)]
+    pub order: Order,
+    /// Seed of `order: random`.
+    #[serde(default)]
+    pub seed: u64,
+    /// Size of an image patch.
+    #[serde(default)]
+    pub patch: Patch,
+    /// Samples a second of speech.
+    #[serde(default = "default_rate")]
+    pub sample_rate: u32,
+}
+
+fn default_bytes() -> usize {
+    2048
+}
+
+fn default_rate() -> u32 {
+    16_000
+}
+
+/// Decodes a source and cuts it into chunks of exactly the same size.
+///
+/// Input `source`: a folder output `files`. Outputs `chunks.bin` and `chunks.json`.
+#[derive(Clone, Debug)]
+pub struct Chunk(ChunkParams);
+
+impl Chunk {
+    /// Checks the parameters.
+    ///
+    /// # Errors
+    /// (parameter, what is wrong with it).
+    pub fn new(params: ChunkParams) -> Result<Self, (String, String)> {
+        let refuse = |field: &str, message: String| Err((field.to_owned(), message));
+        if params.bytes == 0 {
+            return refuse("bytes", "a chunk must hold at least one byte".into());
+        }
+        let pixels = params.patch.rows * params.patch.columns;
+        if params.decode == Decoder::Image && pixels != params.bytes {
+            let message = format!(
+                "a patch has {pixels} pixels, so `bytes` can't be {}",
+                params.bytes
+            );
+            return refuse("bytes", message);
+        }
+        if params.count == Some(0) {
+            return refuse("count", "at least one chunk must be taken".into());
+        }
+        if params.sample_rate == 0 {
+            return refuse("sample_rate", "the sample rate must be above 0".into());
+        }
+        Ok(Self(params))
+    }
+
+    fn pieces(
+        &self,
+        files: &BTreeMap<String, PathBuf>,
+        context: &StageContext<'_>,
+    ) -> Result<Vec<Piece>, StageError> {
+        let chosen = select(files, self.0.decode)?;
+        let total = chosen.len() as u64;
+        let mut pieces = Vec::new();
+        let mut streams = Vec::new();
+        for (done, (name, path)) in chosen.into_iter().enumerate() {
+            context.check_cancelled()?;
+            match self.0.decode {
+                Decoder::Image => pieces.extend(image::patches(name, path, self.0.patch)?),
+                Decoder::Speech => {
+                    let bytes = audio::pcm(name, path, self.0.sample_rate)?;
+                    streams.push(Stream {
+                        file: name.clone(),
+                        bytes,
+                    });
+                }
+                Decoder::Raw | Decoder::Text => {
+                    let bytes = fs_err::read(path).map_err(|e| StageError::io(path, e))?;
+                    streams.push(Stream {
+                        file: name.clone(),
+                        bytes,
+                    });
+                }
+            }
+            (context.progress)(done as u64 + 1, total, "files");
+        }
+        pieces.extend(cut::cut_joined(&streams, self.0.bytes));
+        Ok(pieces)
+    }
+}
+
+/// The files that a decoder takes, in name order.
+fn select(
+    files: &BTreeMap<String, PathBuf>,
+    decoder: Decoder,
+) -> Result<Vec<(&String, &PathBuf)>, CorpusError> {
+    let (extensions, expected): (&[&str], _) = match decoder {
+        Decoder::Raw | Decoder::Text => (&[""], "file"),
+        Decoder::Image => (&[".png", ".jpg", ".jpeg"], "PNG or JPEG file"),
+        Decoder::Speech => (&[".flac", ".wav"], "FLAC or WAV file"),
+    };
+    let taken = |name: &str| extensions.iter().any(|e| name.to_lowercase().ends_with(e));
+    let chosen: Vec<_> = files.iter().filter(|(name, _)| taken(name)).collect();
+    if chosen.is_empty() {
+        return Err(CorpusError::NothingToDecode {
+            expected,
+            files: files.len(),
+        });
+    }
+    Ok(chosen)
+}
+
+impl Stage for Chunk {
+    fn id(&self) -> StageId {
+        StageId {
+            name: "chunk".into(),
+            version: 1,
+        }
+    }
+
+    fn params(&self) -> Value {
+        serde_json::to_value(&self.0).expect("parameters are plain data")
+    }
+
+    fn roles(&self) -> Roles {
+        Roles::Named(&[Role {
+            name: "source",
+            many: false,
+        }])
+    }
+
+    fn outputs(&self) -> Vec<OutputSpec> {
+        vec![
+            OutputSpec::file("chunks.bin"),
+            OutputSpec::file("chunks.json"),
+        ]
+    }
+
+    fn run(
+        &self,
+        inputs: &Inputs,
+        outputs: &OutputDir,
+        context: &StageContext<'_>,
+    ) -> Result<Report, StageError> {
+        let files = inputs.one("source")?.dir("files")?;
+        let pieces = self.pieces(files, context)?;
+        let p = &self.0;
+        let numbers = cut::choose(pieces.len(), p.offset, p.count, p.order, p.seed)?;
+        let chosen: Vec<&Piece> = numbers.iter().map(|i| &pieces[*i]).collect();
+        let header = Header {
+            version: chunks::VERSION,
+            chunk_bytes: p.bytes,
+            available: pieces.len(),
+            origins: chosen.iter().map(|(origin, _)| origin.clone()).collect(),
+        };
+        let (bin, json) = (outputs.path("chunks.bin"), outputs.path("chunks.json"));
+        chunks::write(
+            &bin,
+            &json,
+            &header,
+            chosen.iter().map(|(_, bytes)| bytes.as_slice()),
+        )
+        .map_err(|e| StageError::failed(e.to_string()))?;
+        Ok(Report::default())
+    }
+}
