@@ -1,0 +1,101 @@
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cpipe_data::FormatError;
+use cpipe_engine::StageError;
+
+/// Why text could not be tokenized or scored.
+#[derive(Debug, thiserror::Error)]
+pub enum LmError {
+    /// The operating system refused.
+    #[error("cannot access {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A folder lacks a file that is needed.
+    #[error("no `{file}` among the files of `{role}`: found {found}")]
+    MissingFile {
+        /// The file that is missing.
+        file: &'static str,
+        /// Input role or folder that should hold it.
+        role: String,
+        /// The files that are there, for the message.
+        found: String,
+    },
+    /// A JSON file (tokenizer, config, index) is not what its name says.
+    #[error("`{file}` is not usable: {reason} (read from {})", path.display())]
+    BadFile {
+        /// Name inside the model's folder.
+        file: String,
+        /// Where its bytes lie.
+        path: PathBuf,
+        /// What is wrong, as a lowercase fragment with the position where there is one.
+        reason: String,
+    },
+    /// A weights file is damaged or not for this model.
+    #[error("weights `{file}`: {reason}")]
+    Weights {
+        /// Name inside the model's folder.
+        file: String,
+        /// What is wrong, naming the tensor.
+        reason: String,
+    },
+    /// A chunk does not survive its way through the tokenizer.
+    #[error("chunk {chunk} cannot be tokenized: {reason}")]
+    Chunk {
+        /// Index of the chunk.
+        chunk: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Tokens that the model or the protocol cannot take.
+    #[error("{0}")]
+    Tokens(String),
+    /// The tensor library refused.
+    #[error("computation failed: {0}")]
+    Compute(#[from] candle_core::Error),
+    /// An artifact is damaged.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// The run was interrupted.
+    #[error("interrupted")]
+    Cancelled,
+}
+
+impl LmError {
+    /// Wraps an I/O error with the path it happened at.
+    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
+        Self::Io {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    pub(crate) fn bad_file(file: &str, path: &Path, reason: impl Into<String>) -> Self {
+        Self::BadFile {
+            file: file.to_owned(),
+            path: path.to_owned(),
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn weights(file: &str, reason: impl Into<String>) -> Self {
+        Self::Weights {
+            file: file.to_owned(),
+            reason: reason.into(),
+        }
+    }
+}
+
+impl From<LmError> for StageError {
+    fn from(error: LmError) -> Self {
+        match error {
+            LmError::Cancelled => Self::Cancelled,
+            LmError::Io { path, source } => Self::Io { path, source },
+            other => Self::failed(other.to_string()),
+        }
+    }
+}

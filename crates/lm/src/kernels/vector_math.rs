@@ -1,0 +1,279 @@
+//! exp, GELU and reductions over slices, as loops that the compiler vectorises.
+//!
+//! Scalar libm calls would cost more than all matrix products of a small model. The functions are
+//! branch-free polynomials without fused multiply-add, and reductions run over a fixed number of
+//! lanes, so results are bitwise equal on every instruction set.
+#![expect(
+    clippy::inline_always,
+    reason = "a function that is not inlined does not get the instruction set that was dispatched to"
+)]
+
+const LANES: usize = 16;
+/// Adding and subtracting it rounds an f32 to an integer, which then stands in its low bits.
+const ROUND: f32 = 12_582_912.0;
+
+/// Runs `work` with the widest vector instructions of this machine.
+#[inline]
+pub(super) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(work)
+}
+
+/// Name of the instruction set that [`vectorized`] picks.
+pub(crate) fn isa() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+        return "avx2";
+    }
+    std::env::consts::ARCH
+}
+
+/// eˣ within 2e-7 relative for -87 ≤ x ≤ 88, held at the ends beyond; NaN stays NaN.
+#[inline(always)]
+pub(super) fn exp(x: f32) -> f32 {
+    let x = if x < -87.0 { -87.0 } else { x };
+    let x = if x > 88.0 { 88.0 } else { x };
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    let r = (x - n * 0.693_359_4) - n * -2.121_944_4e-4;
+    let mut p = 1.987_569_2e-4_f32;
+    for c in [
+        1.398_2e-3,
+        8.333_452e-3,
+        4.166_579_6e-2,
+        1.666_666_5e-1,
+        0.5,
+    ] {
+        p = p * r + c;
+    }
+    let y = p * (r * r) + r + 1.0;
+    f32::from_bits(y.to_bits().wrapping_add(shifted.to_bits() << 23))
+}
+
+/// erf(x) within 5e-7 relative: a rational minimax approximation (Eigen's).
+#[inline(always)]
+#[expect(clippy::excessive_precision, reason = "coefficients as published")]
+fn erf(x: f32) -> f32 {
+    let x = if x < -4.0 { -4.0 } else { x };
+    let x = if x > 4.0 { 4.0 } else { x };
+    let x2 = x * x;
+    let mut p = -2.726_142_2e-10_f32;
+    for c in [
+        2.770_681_4e-8,
+        -2.101_024e-6,
+        -5.692_506_4e-5,
+        -7.349_906_3e-4,
+        -2.954_6e-3,
+        -1.609_603_3e-2,
+    ] {
+        p = p * x2 + c;
+    }
+    let mut q = -1.456_607_2e-5_f32;
+    for c in [
+        -2.133_740_6e-4,
+        -1.682_827e-3,
+        -7.373_329e-3,
+        -1.426_473_9e-2,
+    ] {
+        q = q * x2 + c;
+    }
+    x * p / q
+}
+
+/// Nonlinearity of the feed-forward layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Activation {
+    /// x · Φ(x) with the exact error function.
+    GeluErf,
+    /// The approximation of GELU by a hyperbolic tangent.
+    GeluTanh,
+}
+
+#[inline(always)]
+fn gelu_erf(x: f32) -> f32 {
+    0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
+}
+
+#[inline(always)]
+fn gelu_tanh(x: f32) -> f32 {
+    // ½ (1 + tanh u) = 1 / (1 + e^(-2u)).
+    let u = 0.797_884_6 * (x + 0.044_715 * x * x * x);
+    x / (1.0 + exp(-2.0 * u))
+}
+
+/// `rows ← activation(rows + bias)` for rows as long as `bias`.
+pub(super) fn bias_activation(rows: &mut [f32], bias: &[f32], activation: Activation) {
+    vectorized(|| match activation {
+        Activation::GeluErf => add_and_map(rows, bias, gelu_erf),
+        Activation::GeluTanh => add_and_map(rows, bias, gelu_tanh),
+    });
+}
+
+#[inline(always)]
+fn add_and_map(rows: &mut [f32], bias: &[f32], map: impl Fn(f32) -> f32) {
+    for row in rows.chunks_exact_mut(bias.len()) {
+        for (x, b) in row.iter_mut().zip(bias) {
+            *x = map(*x + *b);
+        }
+    }
+}
+
+/// Largest element; NaN elements are passed over.
+#[inline(always)]
+pub(super) fn max(values: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let (blocks, rest) = values.as_chunks::<LANES>();
+    for block in blocks {
+        for (lane, x) in lanes.iter_mut().zip(block) {
+            *lane = if *x > *lane { *x } else { *lane };
+        }
+    }
+    let all = lanes.iter().chain(rest);
+    all.fold(f32::NEG_INFINITY, |m, x| if *x > m { *x } else { m })
+}
+
+/// Σ values, over fixed lanes.
+#[inline(always)]
+pub(super) fn sum(values: &[f32]) -> f32 {
+    let mut lanes = [0.0; LANES];
+    let (blocks, rest) = values.as_chunks::<LANES>();
+    for block in blocks {
+        for (lane, x) in lanes.iter_mut().zip(block) {
+            *lane += *x;
+        }
+    }
+    fold(lanes) + rest.iter().sum::<f32>()
+}
+
+/// Σ (values - center)², over fixed lanes.
+#[inline(always)]
+pub(super) fn sum_of_squares(values: &[f32], center: f32) -> f32 {
+    let mut lanes = [0.0; LANES];
+    let (blocks, rest) = values.as_chunks::<LANES>();
+    for block in blocks {
+        for (lane, x) in lanes.iter_mut().zip(block) {
+            *lane += (*x - center) * (*x - center);
+        }
+    }
+    let rest = rest.iter().map(|x| (x - center) * (x - center));
+    fold(lanes) + rest.sum::<f32>()
+}
+
+/// Replaces each x by e^(x - shift) and returns their sum.
+#[inline(always)]
+pub(super) fn exp_in_place(values: &mut [f32], shift: f32) -> f32 {
+    let mut lanes = [0.0; LANES];
+    let (blocks, rest) = values.as_chunks_mut::<LANES>();
+    for block in blocks {
+        for (lane, x) in lanes.iter_mut().zip(block) {
+            *x = exp(*x - shift);
+            *lane += *x;
+        }
+    }
+    let mut total = fold(lanes);
+    for x in rest {
+        *x = exp(*x - shift);
+        total += *x;
+    }
+    total
+}
+
+/// Σ e^(x - shift), summed in f64 over blocks of 1,024.
+#[inline(always)]
+pub(super) fn exp_sum(values: &[f32], shift: f32) -> f64 {
+    let mut total = 0.0;
+    for part in values.chunks(64 * LANES) {
+        let mut lanes = [0.0; LANES];
+        let (blocks, rest) = part.as_chunks::<LANES>();
+        for block in blocks {
+            for (lane, x) in lanes.iter_mut().zip(block) {
+                *lane += exp(*x - shift);
+            }
+        }
+        let rest = rest.iter().map(|x| exp(*x - shift));
+        total += f64::from(fold(lanes) + rest.sum::<f32>());
+    }
+    total
+}
+
+#[inline(always)]
+fn fold(mut lanes: [f32; LANES]) -> f32 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            lanes[i] += lanes[i + half];
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// erf in f64 from its Taylor series, good to 1e-13 below 4.2.
+    fn erf64(x: f64) -> f64 {
+        let (mut term, mut sum) = (x, x);
+        for n in 1..200 {
+            term *= -x * x / f64::from(n);
+            sum += term / f64::from(2 * n + 1);
+        }
+        sum * std::f64::consts::FRAC_2_SQRT_PI
+    }
+
+    fn grid(lo: f32, hi: f32, n: u16) -> impl Iterator<Item = f32> {
+        (0..=n).map(move |i| lo + (hi - lo) * f32::from(i) / f32::from(n))
+    }
+
+    #[test]
+    fn exp_is_accurate() {
+        let worst = grid(-87.0, 88.0, 60_000)
+            .map(|x| (f64::from(exp(x)) / f64::from(x).exp() - 1.0).abs())
+            .fold(0.0, f64::max);
+        assert!(worst < 2e-7, "{worst:e}");
+        assert!(exp(f32::NAN).is_nan() && exp(-1e9) < 1e-37);
+    }
+
+    #[test]
+    fn erf_is_accurate() {
+        let worst = grid(1e-6, 4.0, 60_000)
+            .map(|x| (f64::from(erf(x)) / erf64(f64::from(x)) - 1.0).abs())
+            .fold(0.0, f64::max);
+        assert!(worst < 5e-7, "{worst:e}");
+        assert!(erf(f32::NAN).is_nan() && (erf(-9.0) + 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn gelu_is_accurate() {
+        for x in grid(-8.0, 8.0, 10_000) {
+            let wide = f64::from(x);
+            let exact = 0.5 * wide * (1.0 + erf64((wide / 2f64.sqrt()).clamp(-4.2, 4.2)));
+            // |x| / 2 times the error of erf, and rounding.
+            let bound = 3e-7 * wide.abs().max(1.0);
+            assert!((f64::from(gelu_erf(x)) - exact).abs() < bound, "{x}");
+            let u = 0.797_884_560_802_865_4 * (wide + 0.044_715 * wide.powi(3));
+            let tanh = 0.5 * wide * (1.0 + u.tanh());
+            assert!((f64::from(gelu_tanh(x)) - tanh).abs() < 2e-6, "{x}");
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_same_bits() {
+        let values: Vec<f32> = grid(-30.0, 2.0, 5001).collect();
+        let mut plain = values.clone();
+        let mut wide = values.clone();
+        let a = exp_in_place(&mut plain, 1.5);
+        let b = vectorized(|| exp_in_place(&mut wide, 1.5));
+        assert_eq!((a.to_bits(), &plain), (b.to_bits(), &wide));
+        let c = exp_sum(&values, 1.5);
+        let d = vectorized(|| exp_sum(&values, 1.5));
+        assert_eq!(c.to_bits(), d.to_bits());
+        assert!((c / f64::from(a) - 1.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn a_nan_reaches_the_sum() {
+        let values = [1.0, f32::NAN, 2.0];
+        assert!(exp_sum(&values, max(&values)).is_nan());
+    }
+}

@@ -1,0 +1,52 @@
+//! The models that this process used last.
+//!
+//! A checkpoint is scored on several modalities, maybe at the same time; it is loaded once.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cpipe_engine::Digest;
+
+use crate::{LmError, Model};
+
+/// Models that are kept at most, besides those in use.
+const KEPT: usize = 2;
+
+type Slot = Arc<Mutex<Option<Arc<Model>>>>;
+
+/// Latest use last.
+static SLOTS: Mutex<Vec<(Digest, Slot)>> = Mutex::new(Vec::new());
+
+/// The model whose files have this digest, loaded now if it is not there.
+///
+/// Whoever asks for the same model while it is being loaded waits for it.
+pub(crate) fn get(
+    digest: Digest,
+    files: &BTreeMap<String, PathBuf>,
+) -> Result<Arc<Model>, LmError> {
+    let slot = slot(digest);
+    let mut model = lock(&slot);
+    if let Some(model) = &*model {
+        return Ok(Arc::clone(model));
+    }
+    let loaded = Arc::new(Model::load(files)?);
+    *model = Some(Arc::clone(&loaded));
+    Ok(loaded)
+}
+
+fn slot(digest: Digest) -> Slot {
+    let mut slots = lock(&SLOTS);
+    let known = slots.iter().position(|(d, _)| *d == digest);
+    let entry = known.map_or_else(|| (digest, Slot::default()), |at| slots.remove(at));
+    let slot = Arc::clone(&entry.1);
+    slots.push(entry);
+    let surplus = slots.len().saturating_sub(KEPT);
+    slots.drain(..surplus);
+    slot
+}
+
+/// A slot stays usable after a panic: its value is set in one step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
