@@ -1,0 +1,332 @@
+//! The `aggregate` stage: one row per cell and protocol, with intervals over chunks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cpipe_data::observations::Observation;
+use cpipe_data::scores::{self, ChunkScore, ModelFacts};
+use cpipe_engine::stage::{
+    InputNode, Inputs, OutputDir, OutputSpec, Report, Role, Roles, Stage, StageContext, StageError,
+    StageId,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::bootstrap::{generator, interval, resample};
+use crate::error::AnalysisError;
+use crate::table::{self, ChunkRow};
+use crate::text_table::TextTable;
+
+/// Parameters of the `aggregate` stage.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AggregateParams {
+    /// Model → the size by which it is known.
+    #[serde(default)]
+    pub params_nominal: BTreeMap<String, f64>,
+    /// Bootstrap resamples of the chunks behind each interval.
+    #[serde(default = "default_bootstrap")]
+    pub bootstrap: usize,
+    /// Seed of the resampling.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+fn default_bootstrap() -> usize {
+    1000
+}
+
+/// Joins the scores of all cells into tables.
+///
+/// Input `scores`: nodes with the axes `model`, `step` and `modality`.
+#[derive(Clone, Debug)]
+pub struct Aggregate(AggregateParams);
+
+/// The scores of one cell.
+struct CellScores {
+    model: String,
+    step: u64,
+    modality: String,
+    facts: ModelFacts,
+    rows: Vec<ChunkScore>,
+}
+
+impl Aggregate {
+    /// Checks the parameters.
+    ///
+    /// # Errors
+    /// (parameter, what is wrong with it).
+    pub fn new(params: AggregateParams) -> Result<Self, (String, String)> {
+        if params.bootstrap == 0 {
+            return Err(("bootstrap".into(), "at least one resample is needed".into()));
+        }
+        let wrong = params
+            .params_nominal
+            .iter()
+            .find(|(_, p)| !p.is_finite() || **p <= 0.0);
+        if let Some((model, size)) = wrong {
+            let message = format!("the size of `{model}` is {size}, expected a number above 0");
+            return Err(("params_nominal".into(), message));
+        }
+        Ok(Self(params))
+    }
+
+    /// One row for each protocol in a cell.
+    fn observe(&self, cell: &CellScores, protocol: &str) -> Observation {
+        let rows: Vec<&ChunkScore> = cell
+            .rows
+            .iter()
+            .filter(|r| r.protocol == protocol)
+            .collect();
+        let kept: Vec<&ChunkScore> = rows.iter().copied().filter(|r| !r.dropped).collect();
+        let ratios: Vec<f64> = kept.iter().map(|r| r.cr).collect();
+        let parts = [
+            protocol,
+            &cell.model,
+            &cell.step.to_string(),
+            &cell.modality,
+        ];
+        let spread = Spread::of(&ratios, self.0.bootstrap, self.0.seed, &parts);
+        let sum = |value: fn(&ChunkScore) -> f64| kept.iter().map(|r| value(r)).sum::<f64>();
+        let count = |value: fn(&ChunkScore) -> u64| rows.iter().map(|r| value(r)).sum::<u64>();
+        Observation {
+            model: cell.model.clone(),
+            params_nominal: self.0.params_nominal.get(&cell.model).copied(),
+            params_total: cell.facts.params_total,
+            params_non_embedding: cell.facts.params_non_embedding,
+            step: cell.step,
+            modality: cell.modality.clone(),
+            protocol: protocol.to_owned(),
+            chunks: rows.len() as u64,
+            cr_mean: spread.mean,
+            cr_std: spread.std,
+            cr_sem: spread.sem,
+            cr_lo: spread.lo,
+            cr_hi: spread.hi,
+            cr_sum_ratio: sum(|r| r.compressed_bits) / sum(|r| r.raw_bits),
+            bits_per_byte: sum(|r| r.bits) / sum(|r| r.bytes_covered as f64),
+            tokens: count(|r| r.tokens),
+            tokens_scored: count(|r| r.tokens_scored),
+            dropped: (rows.len() - kept.len()) as u64,
+            nan: rows.iter().filter(|r| r.nan > 0).count() as u64,
+            floored: count(|r| r.floored),
+        }
+    }
+}
+
+/// Mean and spread of the per-chunk ratios.
+struct Spread {
+    mean: f64,
+    std: f64,
+    sem: f64,
+    lo: f64,
+    hi: f64,
+}
+
+impl Spread {
+    fn of(ratios: &[f64], replicates: usize, seed: u64, parts: &[&str]) -> Self {
+        let n = ratios.len() as f64;
+        let mean = ratios.iter().sum::<f64>() / n;
+        let squares: f64 = ratios.iter().map(|r| (r - mean) * (r - mean)).sum();
+        let mut random = generator(seed, parts);
+        let means = (0..replicates).filter(|_| !ratios.is_empty()).map(|_| {
+            let drawn = resample(&mut random, ratios.len());
+            drawn.into_iter().map(|i| ratios[i]).sum::<f64>() / n
+        });
+        let (lo, hi) = interval(means.collect());
+        Self {
+            mean,
+            std: libm::sqrt(squares / n),
+            sem: libm::sqrt(squares / (n - 1.0) / n),
+            lo,
+            hi,
+        }
+    }
+}
+
+fn read_cell(node: &InputNode) -> Result<CellScores, AnalysisError> {
+    let axis = |name: &str| {
+        node.cell.get(name).map(str::to_owned).ok_or_else(|| {
+            AnalysisError::Cells(format!(
+                "the scores of [{}] have no axis `{name}`",
+                node.cell
+            ))
+        })
+    };
+    let file = |name: &str| {
+        node.file(name)
+            .map_err(|e| AnalysisError::Cells(e.to_string()))
+    };
+    let step = axis("step")?;
+    let digits = step.strip_prefix("step").unwrap_or(&step);
+    let step = digits
+        .parse()
+        .map_err(|_| AnalysisError::Cells(format!("the step `{step}` is not a whole number")))?;
+    let path = file("model.json")?;
+    let text = std::fs::read(path).map_err(|e| AnalysisError::io(path, e))?;
+    let facts = serde_json::from_slice(&text)
+        .map_err(|e| AnalysisError::Cells(format!("{}: {e}", path.display())))?;
+    Ok(CellScores {
+        model: axis("model")?,
+        step,
+        modality: axis("modality")?,
+        facts,
+        rows: scores::read(file("scores.parquet")?)?,
+    })
+}
+
+/// The same model must have the same size at every step.
+fn check_sizes(cells: &[CellScores]) -> Result<(), AnalysisError> {
+    let mut sizes: BTreeMap<&str, u64> = BTreeMap::new();
+    for cell in cells {
+        let found = cell.facts.params_total;
+        let size = *sizes.entry(&cell.model).or_insert(found);
+        if size != found {
+            let model = &cell.model;
+            let message =
+                format!("model `{model}` has {size} parameters in one cell and {found} in another");
+            return Err(AnalysisError::Cells(message));
+        }
+    }
+    Ok(())
+}
+
+/// Protocols in the order in which the scores have them.
+fn protocols(cells: &[CellScores]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for row in cells.iter().flat_map(|cell| &cell.rows) {
+        if !names.contains(&row.protocol) {
+            names.push(row.protocol.clone());
+        }
+    }
+    names
+}
+
+/// A table for each protocol: models by rows, steps by columns, mean ± half the 95 % interval.
+fn text_tables(rows: &[Observation], protocols: &[String]) -> Vec<TextTable> {
+    let steps: BTreeSet<u64> = rows.iter().map(|r| r.step).collect();
+    let table = |protocol: &String| {
+        let of_protocol: Vec<&Observation> =
+            rows.iter().filter(|r| r.protocol == *protocol).collect();
+        let mut lines: Vec<Vec<String>> = Vec::new();
+        for row in &of_protocol {
+            let name = format!("{} {}", row.modality, row.model);
+            if lines.last().is_none_or(|line| line[0] != name) {
+                lines.push(vec![name, row.params_non_embedding.to_string()]);
+            }
+            if let Some(line) = lines.last_mut() {
+                let half = (row.cr_hi - row.cr_lo) / 2.0;
+                line.push(if row.cr_mean.is_finite() {
+                    format!("{:.4} ± {half:.4}", row.cr_mean)
+                } else {
+                    "–".to_owned()
+                });
+            }
+        }
+        let header = ["cell".to_owned(), "P non-embedding".to_owned()];
+        let chunks = of_protocol.first().map_or(0, |row| row.chunks);
+        TextTable {
+            title: format!(
+                "Compression ratio by training step, protocol {protocol}, {chunks} chunks a cell: mean ± half the 95 % bootstrap interval over chunks"
+            ),
+            header: header
+                .into_iter()
+                .chain(steps.iter().map(u64::to_string))
+                .collect(),
+            rows: lines,
+        }
+    };
+    protocols.iter().map(table).collect()
+}
+
+impl Stage for Aggregate {
+    fn id(&self) -> StageId {
+        StageId {
+            name: "aggregate".into(),
+            version: 1,
+        }
+    }
+
+    fn params(&self) -> Value {
+        serde_json::to_value(&self.0).expect("parameters are plain data")
+    }
+
+    fn roles(&self) -> Roles {
+        Roles::Named(&[Role {
+            name: "scores",
+            many: true,
+        }])
+    }
+
+    fn outputs(&self) -> Vec<OutputSpec> {
+        let names = [
+            "cells.parquet",
+            "cells.csv",
+            "cells.md",
+            "cells.tex",
+            "chunks.parquet",
+        ];
+        names.into_iter().map(OutputSpec::file).collect()
+    }
+
+    fn run(
+        &self,
+        inputs: &Inputs,
+        outputs: &OutputDir,
+        _context: &StageContext<'_>,
+    ) -> Result<Report, StageError> {
+        let nodes = inputs.many("scores");
+        let cells: Vec<CellScores> = nodes.iter().map(read_cell).collect::<Result<_, _>>()?;
+        check_sizes(&cells)?;
+        let protocols = protocols(&cells);
+        let modalities: Vec<&str> = {
+            let mut names: Vec<&str> = Vec::new();
+            for cell in &cells {
+                if !names.contains(&cell.modality.as_str()) {
+                    names.push(&cell.modality);
+                }
+            }
+            names
+        };
+        let place = |r: &Observation| {
+            let protocol = protocols.iter().position(|p| *p == r.protocol);
+            let modality = modalities.iter().position(|m| *m == r.modality);
+            (
+                protocol,
+                modality,
+                r.params_non_embedding,
+                r.model.clone(),
+                r.step,
+            )
+        };
+        let mut rows: Vec<Observation> = cells
+            .iter()
+            .flat_map(|cell| protocols.iter().map(|p| self.observe(cell, p)))
+            .collect();
+        rows.sort_by_key(place);
+        table::write_cells(
+            &rows,
+            &outputs.path("cells.parquet"),
+            &outputs.path("cells.csv"),
+        )?;
+        let chunk_rows: Vec<ChunkRow<'_>> = cells
+            .iter()
+            .flat_map(|cell| {
+                cell.rows.iter().map(|score| ChunkRow {
+                    model: &cell.model,
+                    step: cell.step,
+                    modality: &cell.modality,
+                    score,
+                })
+            })
+            .collect();
+        table::write_chunks(&chunk_rows, &outputs.path("chunks.parquet"))?;
+        let tables = text_tables(&rows, &protocols);
+        let write = |name: &str, texts: Vec<String>| {
+            let path = outputs.path(name);
+            std::fs::write(&path, texts.join("\n")).map_err(|e| StageError::io(path, e))
+        };
+        write("cells.md", tables.iter().map(TextTable::markdown).collect())?;
+        write("cells.tex", tables.iter().map(TextTable::latex).collect())?;
+        Ok(Report::default())
+    }
+}

@@ -1,0 +1,177 @@
+//! Tables on disk: the only file that sees polars.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use cpipe_data::observations::Observation;
+use cpipe_data::scores::ChunkScore;
+use polars::prelude::*;
+use serde_json::{Map, Value};
+
+use crate::error::AnalysisError;
+
+/// What a Parquet table can be turned into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableFormat {
+    /// Comma-separated values with a header.
+    Csv,
+    /// A JSON array of objects.
+    Json,
+}
+
+/// A chunk's score with the cell that it belongs to.
+pub(crate) struct ChunkRow<'r> {
+    pub(crate) model: &'r str,
+    pub(crate) step: u64,
+    pub(crate) modality: &'r str,
+    pub(crate) score: &'r ChunkScore,
+}
+
+macro_rules! columns {
+    ($rows:expr; $($name:literal = $value:expr),+ $(,)?) => {
+        vec![$(Column::new($name.into(), $rows.iter().map($value).collect::<Vec<_>>())),+]
+    };
+}
+
+/// Writes `cells.parquet` and `cells.csv`.
+pub fn write_cells(rows: &[Observation], parquet: &Path, csv: &Path) -> Result<(), AnalysisError> {
+    let columns = columns![rows;
+        "model" = |r| r.model.as_str(), "params_nominal" = |r| r.params_nominal,
+        "params_total" = |r| r.params_total, "params_non_embedding" = |r| r.params_non_embedding,
+        "step" = |r| r.step, "modality" = |r| r.modality.as_str(),
+        "protocol" = |r| r.protocol.as_str(), "chunks" = |r| r.chunks,
+        "cr_mean" = |r| r.cr_mean, "cr_std" = |r| r.cr_std, "cr_sem" = |r| r.cr_sem,
+        "cr_lo" = |r| r.cr_lo, "cr_hi" = |r| r.cr_hi, "cr_sum_ratio" = |r| r.cr_sum_ratio,
+        "bits_per_byte" = |r| r.bits_per_byte, "tokens" = |r| r.tokens,
+        "tokens_scored" = |r| r.tokens_scored, "dropped" = |r| r.dropped, "nan" = |r| r.nan,
+        "floored" = |r| r.floored,
+    ];
+    let mut frame = frame(columns, parquet)?;
+    write_parquet(&mut frame, parquet)?;
+    let file = File::create(csv).map_err(|e| AnalysisError::io(csv, e))?;
+    CsvWriter::new(file)
+        .finish(&mut frame)
+        .map_err(|e| AnalysisError::table(csv, e))
+}
+
+/// Writes `chunks.parquet`.
+pub(crate) fn write_chunks(rows: &[ChunkRow<'_>], parquet: &Path) -> Result<(), AnalysisError> {
+    let columns = columns![rows;
+        "model" = |r| r.model, "step" = |r| r.step, "modality" = |r| r.modality,
+        "protocol" = |r| r.score.protocol.as_str(), "chunk" = |r| r.score.chunk,
+        "tokens" = |r| r.score.tokens, "tokens_scored" = |r| r.score.tokens_scored,
+        "raw_bytes" = |r| r.score.raw_bytes, "bytes_covered" = |r| r.score.bytes_covered,
+        "bits" = |r| r.score.bits, "bits_first" = |r| r.score.bits_first,
+        "side_bits" = |r| r.score.side_bits, "compressed_bits" = |r| r.score.compressed_bits,
+        "raw_bits" = |r| r.score.raw_bits, "cr" = |r| r.score.cr,
+        "floored" = |r| r.score.floored, "nan" = |r| r.score.nan,
+        "dropped" = |r| r.score.dropped,
+    ];
+    write_parquet(&mut frame(columns, parquet)?, parquet)
+}
+
+fn frame(columns: Vec<Column>, path: &Path) -> Result<DataFrame, AnalysisError> {
+    DataFrame::new_infer_height(columns).map_err(|e| AnalysisError::table(path, e))
+}
+
+fn write_parquet(frame: &mut DataFrame, path: &Path) -> Result<(), AnalysisError> {
+    let file = File::create(path).map_err(|e| AnalysisError::io(path, e))?;
+    ParquetWriter::new(file)
+        .with_compression(ParquetCompression::Uncompressed)
+        .finish(frame)
+        .map(drop)
+        .map_err(|e| AnalysisError::table(path, e))
+}
+
+fn read_parquet(path: &Path) -> Result<DataFrame, AnalysisError> {
+    let file = File::open(path).map_err(|e| AnalysisError::io(path, e))?;
+    ParquetReader::new(file)
+        .finish()
+        .map_err(|e| AnalysisError::table(path, e))
+}
+
+/// Reads `cells.parquet`.
+pub fn read_cells(path: &Path) -> Result<Vec<Observation>, AnalysisError> {
+    let frame = read_parquet(path)?;
+    rows_of(&frame).map_err(|e| AnalysisError::table(path, e))
+}
+
+fn rows_of(frame: &DataFrame) -> PolarsResult<Vec<Observation>> {
+    let text = |name: &str, i: usize| -> PolarsResult<String> {
+        Ok(frame
+            .column(name)?
+            .str()?
+            .get(i)
+            .unwrap_or_default()
+            .to_owned())
+    };
+    let real = |name: &str, i: usize| -> PolarsResult<Option<f64>> {
+        Ok(frame.column(name)?.f64()?.get(i))
+    };
+    let number =
+        |name: &str, i: usize| -> PolarsResult<f64> { Ok(real(name, i)?.unwrap_or(f64::NAN)) };
+    let count = |name: &str, i: usize| -> PolarsResult<u64> {
+        Ok(frame.column(name)?.u64()?.get(i).unwrap_or_default())
+    };
+    (0..frame.height())
+        .map(|i| {
+            Ok(Observation {
+                model: text("model", i)?,
+                params_nominal: real("params_nominal", i)?,
+                params_total: count("params_total", i)?,
+                params_non_embedding: count("params_non_embedding", i)?,
+                step: count("step", i)?,
+                modality: text("modality", i)?,
+                protocol: text("protocol", i)?,
+                chunks: count("chunks", i)?,
+                cr_mean: number("cr_mean", i)?,
+                cr_std: number("cr_std", i)?,
+                cr_sem: number("cr_sem", i)?,
+                cr_lo: number("cr_lo", i)?,
+                cr_hi: number("cr_hi", i)?,
+                cr_sum_ratio: number("cr_sum_ratio", i)?,
+                bits_per_byte: number("bits_per_byte", i)?,
+                tokens: count("tokens", i)?,
+                tokens_scored: count("tokens_scored", i)?,
+                dropped: count("dropped", i)?,
+                nan: count("nan", i)?,
+                floored: count("floored", i)?,
+            })
+        })
+        .collect()
+}
+
+/// Converts any Parquet table.
+pub fn convert(
+    path: &Path,
+    format: TableFormat,
+    out: &mut impl Write,
+) -> Result<(), AnalysisError> {
+    let mut frame = read_parquet(path)?;
+    match format {
+        TableFormat::Csv => CsvWriter::new(out)
+            .finish(&mut frame)
+            .map_err(|e| AnalysisError::table(path, e)),
+        TableFormat::Json => {
+            let rows: Vec<Value> = (0..frame.height()).map(|i| json_row(&frame, i)).collect();
+            serde_json::to_writer_pretty(out, &rows).map_err(|e| AnalysisError::io(path, e.into()))
+        }
+    }
+}
+
+fn json_row(frame: &DataFrame, i: usize) -> Value {
+    let entry = |column: &Column| {
+        let value = match column.get(i) {
+            Ok(AnyValue::Boolean(value)) => Value::Bool(value),
+            Ok(AnyValue::Int64(value)) => value.into(),
+            Ok(AnyValue::UInt64(value)) => value.into(),
+            Ok(AnyValue::Float64(value)) => value.into(),
+            Ok(AnyValue::Null) | Err(_) => Value::Null,
+            Ok(AnyValue::String(text)) => text.into(),
+            Ok(other) => other.to_string().into(),
+        };
+        (column.name().to_string(), value)
+    };
+    Value::Object(frame.columns().iter().map(entry).collect::<Map<_, _>>())
+}
