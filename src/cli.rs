@@ -1,0 +1,196 @@
+//! The command line: doc comments here are the help text.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Declarative, reproducible pipelines for measurement studies of language models.
+///
+/// Reads pipeline.yaml, keys every stage by the digests of what it depends on, keeps every output in
+/// a content-addressed cache, and runs only what changed.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArgs,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 all done, 1 internal error, 2 usage, 10 pipeline.yaml or a \
+source is not valid, 20 a node failed, 30 cache or I/O, 130 interrupted.";
+
+/// Which pipeline, and how.
+#[derive(Debug, Args)]
+pub(crate) struct PipelineArgs {
+    /// The pipeline file; its folder is where relative paths start.
+    #[arg(
+        short,
+        long,
+        global = true,
+        default_value = "pipeline.yaml",
+        value_name = "PATH"
+    )]
+    pub(crate) file: PathBuf,
+    /// Profile to use instead of the default one.
+    #[arg(short, long, global = true, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// Set a variable, or any value by its dotted path; may be repeated.
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) sets: Vec<(String, String)>,
+    /// Cache folder [default: `cache` beside the pipeline file].
+    #[arg(long, global = true, env = "CPIPE_CACHE", value_name = "DIR")]
+    pub(crate) cache: Option<PathBuf>,
+    /// Hash every source again instead of trusting sizes and times.
+    #[arg(long, global = true)]
+    pub(crate) rehash: bool,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text
+        .split_once('=')
+        .ok_or_else(|| format!("expected KEY=VALUE, found `{text}`"))?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Bring stages and everything they need up to date.
+    #[command(after_help = "Examples:
+  cpipe run                              everything
+  cpipe run fit plot                     these stages and what they need
+  cpipe run 'score[model=nano-25k]'      some cells of a stage
+  cpipe run --only plot                  just this, from cached inputs
+  cpipe run --set chunks=64              with a variable changed")]
+    Run(RunArgs),
+    /// Say what a run would do, and why, without doing it.
+    #[command(after_help = "Example: cpipe plan --set stages.fit.run.fit.bootstrap=500")]
+    Plan(PlanArgs),
+    /// Say how much of each stage is up to date.
+    #[command(after_help = "Example: cpipe status")]
+    Status(PlanArgs),
+    /// Show the graph of stages.
+    #[command(after_help = "Example: cpipe graph --format dot | dot -Tsvg > graph.svg")]
+    Graph(GraphArgs),
+    /// Write an artifact to stdout.
+    #[command(after_help = "Examples:
+  cpipe cat fit:fits.json
+  cpipe cat 'score[model=nano-25k,step=64,modality=text]:scores.parquet' --format csv")]
+    Cat(CatArgs),
+    /// Hash everything in the cache again and name what is damaged.
+    #[command(after_help = "Example: cpipe verify --repair")]
+    Verify(VerifyArgs),
+    /// Remove what no node's last result needs.
+    #[command(after_help = "Example: cpipe gc --dry-run")]
+    Gc(GcArgs),
+    /// Read sources again and write their digests into the pipeline file.
+    #[command(after_help = "Example: cpipe update eval/text")]
+    Update(UpdateArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Stages or nodes, such as `fit` or `score[step=64]`; everything if none is given.
+    #[arg(value_name = "SELECTOR")]
+    pub(crate) selectors: Vec<String>,
+    /// Run exactly these nodes from cached inputs and look at nothing upstream.
+    #[arg(long, value_name = "SELECTOR", conflicts_with = "selectors")]
+    pub(crate) only: Vec<String>,
+    /// Run these nodes even if they are up to date.
+    #[arg(long, value_name = "SELECTOR")]
+    pub(crate) force: Vec<String>,
+    /// Say what would be done and stop (the same as `cpipe plan`).
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Cores to use [default: all].
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) jobs: Option<u16>,
+    /// Print one JSON object per event.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// Stages or nodes; everything if none is given.
+    #[arg(value_name = "SELECTOR")]
+    pub(crate) selectors: Vec<String>,
+    /// Treat these nodes as not up to date.
+    #[arg(long, value_name = "SELECTOR")]
+    pub(crate) force: Vec<String>,
+    /// Print one JSON object per node.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GraphArgs {
+    /// How to draw it.
+    #[arg(long, value_enum, default_value_t = GraphFormat::Text)]
+    pub(crate) format: GraphFormat,
+    /// Draw every node instead of every stage.
+    #[arg(long)]
+    pub(crate) nodes: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GraphFormat {
+    /// Lines of text.
+    Text,
+    /// Graphviz.
+    Dot,
+    /// Mermaid, which GitHub draws.
+    Mermaid,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CatArgs {
+    /// Node and output, such as `fit:fits.json`; for a folder `NODE:OUTPUT/FILE`.
+    #[arg(value_name = "NODE:OUTPUT")]
+    pub(crate) artifact: String,
+    /// Convert a Parquet table.
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<TableFormat>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TableFormat {
+    /// Comma-separated values.
+    Csv,
+    /// A JSON array of objects.
+    Json,
+    /// As it is.
+    Parquet,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Remove what is damaged, so that the next run makes it again.
+    #[arg(long)]
+    pub(crate) repair: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GcArgs {
+    /// Say what would be freed and stop.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpdateArgs {
+    /// Sources; all whose digest changed if none is given.
+    #[arg(value_name = "SOURCE")]
+    pub(crate) sources: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

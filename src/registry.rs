@@ -1,0 +1,57 @@
+//! Stage kind in the spec → implementation: the only match over all kinds.
+
+use std::sync::Arc;
+
+use cpipe_analysis::aggregate::Aggregate;
+use cpipe_analysis::fit::Fit;
+use cpipe_analysis::plot::Plot;
+use cpipe_corpus::{Chunk, Download};
+use cpipe_engine::Stage;
+use cpipe_engine::command::Command;
+use cpipe_engine::spec::{Params, Registry, SpecError};
+use cpipe_lm::{Score, Tokenize};
+use serde::Deserialize;
+
+/// Every kind of stage that this binary knows.
+pub(crate) struct Stages;
+
+const KINDS: &[&str] = &[
+    "download",
+    "chunk",
+    "tokenize",
+    "score",
+    "aggregate",
+    "fit",
+    "plot",
+    "command",
+];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DownloadParams {
+    source: String,
+}
+
+impl Registry for Stages {
+    fn kinds(&self) -> &[&'static str] {
+        KINDS
+    }
+
+    fn build(&self, kind: &str, params: Params<'_>) -> Result<Arc<dyn Stage>, SpecError> {
+        let refused = |(field, message): (String, String)| params.invalid(&field, message);
+        Ok(match kind {
+            "download" => {
+                let name = params.parse::<DownloadParams>()?.source;
+                Arc::new(Download::new(params.source("source", &name)?))
+            }
+            "chunk" => Arc::new(Chunk::new(params.parse()?).map_err(refused)?),
+            "tokenize" => Arc::new(Tokenize::new(params.parse()?).map_err(refused)?),
+            "score" => Arc::new(Score::new(params.parse()?).map_err(refused)?),
+            "aggregate" => Arc::new(Aggregate::new(params.parse()?).map_err(refused)?),
+            "fit" => Arc::new(Fit::new(params.parse()?).map_err(refused)?),
+            "plot" => Arc::new(Plot::new(params.parse()?).map_err(refused)?),
+            "command" => Arc::new(Command::new(params.parse()?, params.root()).map_err(refused)?),
+            other => return Err(params.invalid("", format!("unknown stage kind `{other}`"))),
+        })
+    }
+}
