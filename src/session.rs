@@ -31,6 +31,7 @@ impl Session {
         let options = Options {
             profile: args.profile.clone(),
             sets: args.sets.clone(),
+            ..Options::default()
         };
         let pipeline = spec::load(&root, &text, &options, &Stages)
             .map_err(|errors| CliError::spec(&path, &text, &errors))?;

@@ -17,7 +17,9 @@ mod exports;
 pub mod graph;
 pub mod manifest;
 pub mod plan;
+pub mod policy;
 pub mod run;
+pub mod select;
 pub mod spec;
 pub mod stage;
 #[cfg(any(test, feature = "testing"))]

@@ -113,7 +113,11 @@ impl<'de> de::Deserializer<'de> for &'de Node {
             Value::Integer(value) => visitor.visit_i64(*value),
             Value::Float(value) => visitor.visit_f64(*value),
             Value::Text(text) => visitor.visit_str(text),
-            Value::List(items) => visitor.visit_seq(SeqDeserializer::new(items.iter())),
+            Value::List(items) => {
+                let mut items = SeqDeserializer::new(items.iter());
+                let value = visitor.visit_seq(&mut items);
+                value.and_then(|value| items.end().map(|()| value))
+            }
             Value::Map(entries) => {
                 visitor.visit_map(MapDeserializer::new(entries.iter().map(|(k, v)| (k, v))))
             }
@@ -187,7 +191,10 @@ fn wrong_type_of<'de, V: Visitor<'de>>(node: &Node, visitor: &V) -> String {
 /// serde's words for Rust types, in the words of a person.
 fn plain_words(expected: &str) -> String {
     match expected {
-        "u8" | "u16" | "u32" | "u64" | "usize" => "an integer from 0".to_owned(),
+        "u8" => format!("an integer from 0 to {}", u8::MAX),
+        "u16" => format!("an integer from 0 to {}", u16::MAX),
+        "u32" => format!("an integer from 0 to {}", u32::MAX),
+        "u64" | "usize" => "an integer from 0".to_owned(),
         "i8" | "i16" | "i32" | "i64" | "isize" => "an integer".to_owned(),
         "f32" | "f64" => "a number".to_owned(),
         "a string" => "a text".to_owned(),

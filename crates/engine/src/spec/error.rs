@@ -66,7 +66,10 @@ impl SpecError {
 pub(crate) fn nearest<'n>(found: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     names
         .map(|name| (strsim::damerau_levenshtein(found, name), name))
-        .filter(|(distance, name)| *distance <= (found.len().max(name.len()) / 3).max(1))
+        .filter(|(distance, name)| {
+            let longer = found.len().max(name.len());
+            *distance < longer && *distance <= (longer / 3).max(1)
+        })
         .min()
         .map(|(_, name)| name)
 }

@@ -1,24 +1,27 @@
 //! The sections of the file, read from the tree with their positions kept.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::path::Path;
 
 use super::error::SpecError;
+use super::matrix::{self, Matrix};
 use super::tree::{Key, Node, Value};
+use super::vars::find_reference;
+use super::{Options, limits};
+use crate::policy::Policy;
 
 /// The file's sections.
 pub(crate) struct File<'t> {
     pub(crate) default_profile: Option<String>,
     pub(crate) vars: Option<&'t Node>,
-    pub(crate) axes: Vec<Axis<'t>>,
+    pub(crate) matrix: Matrix,
+    pub(crate) pools: BTreeMap<String, u64>,
     pub(crate) sources: &'t [(Key, Node)],
+    /// Stages without a mistake in their shape.
     pub(crate) stages: Vec<StageSpec<'t>>,
-}
-
-/// A named list of values.
-pub(crate) struct Axis<'t> {
-    pub(crate) name: &'t str,
-    pub(crate) values: &'t [Node],
+    /// Every stage that is written.
+    pub(crate) stage_names: BTreeSet<&'t str>,
 }
 
 /// A stage as written.
@@ -30,6 +33,7 @@ pub(crate) struct StageSpec<'t> {
     pub(crate) kind: &'t Key,
     pub(crate) params: &'t Node,
     pub(crate) export: Option<(&'t str, Range<usize>)>,
+    pub(crate) policy: Policy,
 }
 
 /// An input as written: `role: stage` or `role: stage:output`.
@@ -41,55 +45,96 @@ pub(crate) struct Need {
     pub(crate) span: Range<usize>,
 }
 
-const SECTIONS: [&str; 8] = [
+const SECTIONS: [&str; 9] = [
     "version",
     "name",
     "default_profile",
     "vars",
     "matrix",
+    "pools",
     "sources",
     "stages",
     "profiles",
 ];
-const STAGE_KEYS: [&str; 4] = ["over", "needs", "run", "export"];
+const STAGE_KEYS: [&str; 7] = [
+    "over",
+    "needs",
+    "run",
+    "export",
+    "resources",
+    "retries",
+    "timeout",
+];
 
 /// Reads all sections, collecting every error.
-pub(crate) fn read(document: &Node) -> Result<File<'_>, Vec<SpecError>> {
-    let mut errors = Vec::new();
-    if !matches!(document.value, Value::Map(_)) {
-        let message = format!("expected a mapping, found {}", document.describe());
-        return Err(vec![SpecError::at(document.span.clone(), message)]);
+pub(crate) fn read<'t>(
+    document: &'t Node,
+    root: &Path,
+    options: &Options,
+    errors: &mut Vec<SpecError>,
+) -> File<'t> {
+    check_keys(document, &SECTIONS, "the pipeline", errors);
+    check_version(document, errors);
+    for name in ["name", "default_profile"] {
+        check_text(document.get(name), errors);
     }
-    check_keys(document, &SECTIONS, "the pipeline", &mut errors);
-    check_version(document, &mut errors);
-    let axes = read_axes(document, &mut errors);
-    let sources = read_map(document, "sources", &mut errors);
-    read_map(document, "vars", &mut errors);
-    let mut stages = Vec::new();
-    let written = read_map(document, "stages", &mut errors);
-    for (key, node) in written {
-        match read_stage(key, node) {
-            Ok(stage) => stages.push(stage),
-            Err(more) => errors.extend(more),
-        }
-    }
-    if written.is_empty() {
-        let error = SpecError::at(
-            document.span.start..document.span.start,
-            "there are no stages",
-        );
+    check_vars(read_map(document, "vars", errors), errors);
+    let matrix = matrix::read(document, root, options, errors);
+    let pools = limits::read_pools(document, errors);
+    let sources = read_map(document, "sources", errors);
+    let written = read_map(document, "stages", errors);
+    if written.is_empty() && document.get("stages").is_none_or(is_empty) {
+        let start = document.span.start;
+        let error = SpecError::at(start..start, "there are no stages");
         errors.push(error.help("add a `stages:` mapping with at least one stage"));
     }
-    if !errors.is_empty() {
-        return Err(errors);
+    let mut stages = Vec::new();
+    for (key, node) in written {
+        stages.extend(read_stage(key, node, &pools, errors));
     }
-    Ok(File {
+    File {
         default_profile: document.get("default_profile").and_then(Node::scalar_text),
         vars: document.get("vars"),
-        axes,
+        matrix,
+        pools,
         sources,
         stages,
-    })
+        stage_names: written.iter().map(|(key, _)| key.text.as_str()).collect(),
+    }
+}
+
+fn is_empty(node: &Node) -> bool {
+    node.value == Value::Null || node.value == Value::Map(Vec::new())
+}
+
+fn check_text(node: Option<&Node>, errors: &mut Vec<SpecError>) {
+    if let Some(node) = node
+        && node.scalar_text().is_none()
+    {
+        let message = format!("expected a text, found {}", node.describe());
+        errors.push(SpecError::at(node.span.clone(), message));
+    }
+}
+
+/// Variables are put in once, so that their values are what is written.
+fn check_vars(vars: &[(Key, Node)], errors: &mut Vec<SpecError>) {
+    for (_, value) in vars {
+        if let Some(text) = find_reference(value) {
+            let error = SpecError::at(text.span.clone(), "a variable can't refer to another");
+            errors.push(error.help("put both where they are used, such as `${a}-${b}`"));
+        }
+    }
+}
+
+/// Letters, digits, `-`, `_` and `.`: what selectors and file names can hold.
+pub(crate) fn is_name(text: &str) -> bool {
+    let good = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !text.is_empty() && text.chars().all(good)
+}
+
+pub(crate) fn not_a_name(key: &Key, what: &str) -> SpecError {
+    let message = format!("`{}` is not a name for {what}", key.text);
+    SpecError::at(key.span.clone(), message).help("use letters, digits, - and _")
 }
 
 /// Refuses keys that are not in `allowed`.
@@ -122,7 +167,11 @@ fn check_version(document: &Node, errors: &mut Vec<SpecError>) {
     }
 }
 
-fn read_map<'t>(document: &'t Node, name: &str, errors: &mut Vec<SpecError>) -> &'t [(Key, Node)] {
+pub(crate) fn read_map<'t>(
+    document: &'t Node,
+    name: &str,
+    errors: &mut Vec<SpecError>,
+) -> &'t [(Key, Node)] {
     match document.get(name) {
         Some(Node {
             value: Value::Map(entries),
@@ -143,101 +192,62 @@ fn read_map<'t>(document: &'t Node, name: &str, errors: &mut Vec<SpecError>) -> 
     }
 }
 
-fn read_axes<'t>(document: &'t Node, errors: &mut Vec<SpecError>) -> Vec<Axis<'t>> {
-    let mut axes = Vec::new();
-    for (key, node) in read_map(document, "matrix", errors) {
-        let Value::List(values) = &node.value else {
-            let message = format!(
-                "expected a list of values for axis `{}`, found {}",
-                key.text,
-                node.describe()
-            );
-            errors.push(SpecError::at(node.span.clone(), message));
-            continue;
-        };
-        if values.is_empty() {
-            let message = format!("axis `{}` has no values", key.text);
-            errors.push(SpecError::at(node.span.clone(), message));
-        }
-        check_values(&key.text, values, errors);
-        axes.push(Axis {
-            name: &key.text,
-            values,
-        });
-    }
-    axes
-}
-
-fn check_values(axis: &str, values: &[Node], errors: &mut Vec<SpecError>) {
-    let mut seen = BTreeSet::new();
-    for value in values {
-        match value.scalar_text() {
-            None => {
-                let message = format!(
-                    "a value of axis `{axis}` is {}, expected a scalar",
-                    value.describe()
-                );
-                errors.push(SpecError::at(value.span.clone(), message));
-            }
-            Some(text) if text.contains([',', '=', '[', ']', '/', '\\']) => {
-                let message = format!(
-                    "the value `{text}` of axis `{axis}` has one of the characters , = [ ] / \\"
-                );
-                errors.push(SpecError::at(value.span.clone(), message));
-            }
-            Some(text) => {
-                if !seen.insert(text.clone()) {
-                    let message = format!("axis `{axis}` has the value `{text}` twice");
-                    errors.push(SpecError::at(value.span.clone(), message));
-                }
-            }
-        }
-    }
-}
-
-fn read_stage<'t>(key: &'t Key, node: &'t Node) -> Result<StageSpec<'t>, Vec<SpecError>> {
-    let mut errors = Vec::new();
+fn read_stage<'t>(
+    key: &'t Key,
+    node: &'t Node,
+    pools: &BTreeMap<String, u64>,
+    errors: &mut Vec<SpecError>,
+) -> Option<StageSpec<'t>> {
+    let before = errors.len();
     let name = &key.text;
     if !matches!(node.value, Value::Map(_)) {
         let message = format!(
             "expected a mapping for stage `{name}`, found {}",
             node.describe()
         );
-        return Err(vec![SpecError::at(node.span.clone(), message)]);
+        errors.push(SpecError::at(node.span.clone(), message));
+        return None;
     }
-    if name.is_empty() || name.contains(['[', ']', ':', '*', ',', '/', ' ']) {
-        let message = format!("`{name}` is not a stage name");
-        errors.push(SpecError::at(key.span.clone(), message).help("use letters, digits, - and _"));
+    if !is_name(name) {
+        errors.push(not_a_name(key, "a stage"));
     }
-    check_keys(node, &STAGE_KEYS, &format!("stage `{name}`"), &mut errors);
-    let over = texts(node.get("over"), "a list of axes", &mut errors);
-    let needs = read_needs(node.get("needs"), &mut errors);
-    let run = read_run(name, key, node, &mut errors);
-    let export = node.get("export").and_then(|export| match &export.value {
-        Value::Text(text) => Some((text.as_str(), export.span.clone())),
-        _ => {
-            let message = format!(
-                "expected a folder below outputs/, found {}",
-                export.describe()
-            );
-            errors.push(SpecError::at(export.span.clone(), message).help("`.` is outputs/ itself"));
-            None
-        }
-    });
-    match run {
-        Some((kind, params)) if errors.is_empty() => Ok(StageSpec {
-            name,
-            span: key.span.clone(),
-            over,
-            needs,
-            kind,
-            params,
-            export,
-        }),
-        _ => Err(errors),
-    }
+    check_keys(node, &STAGE_KEYS, &format!("stage `{name}`"), errors);
+    let over = texts(node.get("over"), "a list of axes", errors);
+    let needs = read_needs(node.get("needs"), errors);
+    let run = read_run(name, key, node, errors);
+    let export = node
+        .get("export")
+        .and_then(|export| read_export(export, errors));
+    let policy = limits::read_policy(node, pools, errors);
+    let (kind, params) = run.filter(|_| errors.len() == before)?;
+    Some(StageSpec {
+        name,
+        span: key.span.clone(),
+        over,
+        needs,
+        kind,
+        params,
+        export,
+        policy,
+    })
 }
 
+fn read_export<'t>(
+    export: &'t Node,
+    errors: &mut Vec<SpecError>,
+) -> Option<(&'t str, Range<usize>)> {
+    if let Value::Text(text) = &export.value {
+        return Some((text.as_str(), export.span.clone()));
+    }
+    let message = format!(
+        "expected a folder below outputs/, found {}",
+        export.describe()
+    );
+    errors.push(SpecError::at(export.span.clone(), message).help("`.` is outputs/ itself"));
+    None
+}
+
+/// A list of names, each once.
 fn texts<'t>(
     node: Option<&'t Node>,
     what: &str,
@@ -251,9 +261,13 @@ fn texts<'t>(
         errors.push(SpecError::at(node.span.clone(), message));
         return Vec::new();
     };
-    let mut out = Vec::new();
+    let mut out: Vec<(&str, Range<usize>)> = Vec::new();
     for item in items {
         match &item.value {
+            Value::Text(text) if out.iter().any(|(other, _)| other == text) => {
+                let message = format!("`{text}` stands here twice");
+                errors.push(SpecError::at(item.span.clone(), message));
+            }
             Value::Text(text) => out.push((text.as_str(), item.span.clone())),
             _ => {
                 let message = format!("expected {what}, found {}", item.describe());
@@ -321,18 +335,17 @@ fn read_run<'t>(
         );
         return None;
     };
+    let refuse = |at: &Range<usize>, found: String| {
+        let message = format!("expected one kind of stage under `run`, found {found}");
+        SpecError::at(at.clone(), message).help("for example `run: { chunk: { bytes: 2048 } }`")
+    };
     match run.entries() {
-        [(kind, params)] => Some((kind, params)),
-        _ => {
-            let message = format!(
-                "expected one kind of stage under `run`, found {}",
-                run.describe()
-            );
-            errors.push(
-                SpecError::at(run.span.clone(), message)
-                    .help("for example `run: { chunk: { bytes: 2048 } }`"),
-            );
-            None
+        [(kind, params)] => return Some((kind, params)),
+        [_, (second, _), ..] => {
+            let count = run.entries().len();
+            errors.push(refuse(&second.span, format!("{count} of them")));
         }
+        [] => errors.push(refuse(&run.span, run.describe())),
     }
+    None
 }

@@ -1,40 +1,68 @@
 //! Profiles and `--set`: changes to the document before anything is read from it.
 
 use super::error::SpecError;
+use super::file::check_keys;
 use super::tree::{self, Key, Node, Value};
+
+const SECTIONS: [&str; 3] = ["vars", "matrix", "sources"];
 
 /// Merges the chosen profile into the document; returns its name.
 pub(crate) fn apply_profile(
     document: &mut Node,
     wanted: Option<&str>,
-) -> Result<Option<String>, SpecError> {
-    let default = document.get("default_profile").and_then(Node::scalar_text);
-    let Some(name) = wanted.map(str::to_owned).or(default) else {
-        return Ok(None);
+    errors: &mut Vec<SpecError>,
+) -> Option<String> {
+    let profiles = sections_of(document, errors)?;
+    let default = document.get("default_profile").cloned();
+    let name = match (wanted, default.as_ref().and_then(Node::scalar_text)) {
+        (Some(name), _) => name.to_owned(),
+        (None, default) => default?,
     };
-    let span = document
-        .get("default_profile")
-        .map(|node| node.span.clone());
-    let profiles = document.get("profiles");
-    let Some(profile) = profiles.and_then(|p| p.get(&name)).cloned() else {
-        let names = profiles.map(Node::entries).unwrap_or_default();
+    let Some((_, profile)) = profiles.iter().find(|(key, _)| key.text == name) else {
         let error = SpecError {
-            span: span.filter(|_| wanted.is_none()),
+            span: default.map(|node| node.span).filter(|_| wanted.is_none()),
             ..SpecError::general(format!("there is no profile `{name}`"))
         };
-        return Err(error.choices(&name, names.iter().map(|(key, _)| key.text.as_str())));
+        errors.push(error.choices(&name, profiles.iter().map(|(key, _)| key.text.as_str())));
+        return None;
     };
     for (key, section) in profile.entries() {
-        if !["vars", "matrix", "sources"].contains(&key.text.as_str()) {
-            let error = SpecError::at(
-                key.span.clone(),
-                format!("unknown key `{}` in a profile", key.text),
-            );
-            return Err(error.choices(&key.text, ["vars", "matrix", "sources"].into_iter()));
+        if SECTIONS.contains(&key.text.as_str()) {
+            merge_section(document, key, section);
         }
-        merge_section(document, key, section);
     }
-    Ok(Some(name))
+    Some(name)
+}
+
+/// All profiles, every mistake in their shape told of. None if they are no mapping.
+fn sections_of(document: &Node, errors: &mut Vec<SpecError>) -> Option<Vec<(Key, Node)>> {
+    let Some(profiles) = document.get("profiles") else {
+        return Some(Vec::new());
+    };
+    let mapping = |node: &Node, name: &str, errors: &mut Vec<SpecError>| {
+        let is_mapping = matches!(node.value, Value::Map(_) | Value::Null);
+        if !is_mapping {
+            let message = format!(
+                "expected a mapping under `{name}`, found {}",
+                node.describe()
+            );
+            errors.push(SpecError::at(node.span.clone(), message));
+        }
+        is_mapping
+    };
+    if !mapping(profiles, "profiles", errors) {
+        return None;
+    }
+    for (key, profile) in profiles.entries() {
+        mapping(profile, &key.text, errors);
+        check_keys(profile, &SECTIONS, "a profile", errors);
+        for (section, node) in profile.entries() {
+            if SECTIONS.contains(&section.text.as_str()) {
+                mapping(node, &section.text, errors);
+            }
+        }
+    }
+    Some(profiles.entries().to_vec())
 }
 
 /// Entries of the profile's section replace those of the document by name.
@@ -67,39 +95,48 @@ fn push(map: &mut Node, key: Key, value: Node) {
 }
 
 /// Applies `--set KEY=VALUE`: a variable's name, or a dotted path to a value that is there.
-pub(crate) fn apply_sets(document: &mut Node, sets: &[(String, String)]) -> Result<(), SpecError> {
+pub(crate) fn apply_sets(
+    document: &mut Node,
+    sets: &[(String, String)],
+    errors: &mut Vec<SpecError>,
+) {
     for (key, text) in sets {
-        let value = tree::parse(text)
-            .map_err(|e| SpecError::general(format!("--set {key}: {}", e.message)))?;
-        let path: Vec<&str> = if key.contains('.') {
-            key.split('.').collect()
-        } else {
-            vec!["vars", key]
-        };
-        set(document, &path, key, value)?;
+        if let Err(error) = apply_set(document, key, text) {
+            errors.push(error);
+        }
     }
-    Ok(())
+}
+
+fn apply_set(document: &mut Node, key: &str, text: &str) -> Result<(), SpecError> {
+    let refuse = |message: &str| SpecError::general(format!("--set {key}: {message}"));
+    if text.trim().is_empty() {
+        return Err(refuse("the value is missing"));
+    }
+    let value = tree::parse_value(text).map_err(|e| refuse(&e.message))?;
+    let path: Vec<&str> = if key.contains('.') {
+        key.split('.').collect()
+    } else {
+        vec!["vars", key]
+    };
+    if path[0] == "profiles" {
+        let help = "set what the profile sets, such as `matrix.AXIS=[…]`";
+        return Err(refuse("profiles are applied before `--set`").help(help));
+    }
+    set(document, &path, key, value)
 }
 
 fn set(document: &mut Node, path: &[&str], key: &str, value: Node) -> Result<(), SpecError> {
     let mut node = document;
     for (depth, step) in path.iter().enumerate() {
         let last = depth + 1 == path.len();
-        let names: Vec<String> = node.entries().iter().map(|(k, _)| k.text.clone()).collect();
-        // A stage's parameter may be left to its default in the file and still be set.
-        let is_parameter = last && path.len() == 5 && path[0] == "stages" && path[2] == "run";
-        if is_parameter && !names.iter().any(|name| name == step) {
+        if last && may_be_added(path, node) && node.get(step).is_none() {
             let span = node.span.clone();
-            push(
-                node,
-                Key {
-                    text: (*step).to_owned(),
-                    span: span.clone(),
-                },
-                value.moved_to(&span),
-            );
+            let text = (*step).to_owned();
+            let value = value.moved_to(&span);
+            push(node, Key { text, span }, value);
             return Ok(());
         }
+        let names: Vec<String> = node.entries().iter().map(|(k, _)| k.text.clone()).collect();
         node = node.get_mut(step).ok_or_else(|| {
             SpecError::general(format!("--set {key}: there is no `{step}`"))
                 .choices(step, names.iter().map(String::as_str))
@@ -107,4 +144,10 @@ fn set(document: &mut Node, path: &[&str], key: &str, value: Node) -> Result<(),
     }
     *node = value.moved_to(&node.span);
     Ok(())
+}
+
+/// A stage's parameter may be left to its default in the file and still be set.
+fn may_be_added(path: &[&str], parent: &Node) -> bool {
+    let is_parameter = path.len() == 5 && path[0] == "stages" && path[2] == "run";
+    is_parameter && matches!(parent.value, Value::Map(_) | Value::Null)
 }

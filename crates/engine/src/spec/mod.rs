@@ -7,8 +7,13 @@
 mod de;
 mod error;
 mod expand;
+mod exports;
 mod file;
+mod join;
+mod limits;
+mod matrix;
 mod merge;
+mod order;
 mod params;
 mod source;
 mod tree;
@@ -20,6 +25,7 @@ use std::sync::Arc;
 
 pub use error::SpecError;
 pub(crate) use error::nearest;
+pub use matrix::PendingAxis;
 pub use params::Params;
 pub use source::SourceEntry;
 
@@ -33,6 +39,8 @@ pub struct Options {
     pub profile: Option<String>,
     /// Variables, or dotted paths into the document, with YAML values.
     pub sets: Vec<(String, String)>,
+    /// Axis → what a stage has written as its values, for axes that are [`PendingAxis`] without it.
+    pub written: BTreeMap<String, String>,
 }
 
 /// The kinds of stages that a program knows.
@@ -59,6 +67,12 @@ pub struct Pipeline {
     pub root: PathBuf,
     /// Files and folders outside the cache, by name.
     pub sources: BTreeMap<String, SourceEntry>,
+    /// Axes whose values have yet to be written.
+    pub pending: Vec<PendingAxis>,
+    /// Stages without nodes until those values are known.
+    pub waiting: Vec<String>,
+    /// Declared capacities by pool.
+    pub pools: BTreeMap<String, u64>,
 }
 
 /// Reads a pipeline file.
@@ -71,21 +85,38 @@ pub fn load(
     options: &Options,
     registry: &dyn Registry,
 ) -> Result<Pipeline, Vec<SpecError>> {
-    let one = |error| vec![error];
-    let mut document = tree::parse(text).map_err(one)?;
-    let profile = merge::apply_profile(&mut document, options.profile.as_deref()).map_err(one)?;
-    merge::apply_sets(&mut document, &options.sets).map_err(one)?;
-    let file = file::read(&document)?;
-    let sources = source::read(root, &file)?;
-    let default_profile = profile == file.default_profile;
-    let graph = expand::expand(root, &file, &sources, registry)?;
+    let mut document = tree::parse(text).map_err(|error| vec![error])?;
+    if !matches!(document.value, tree::Value::Map(_)) {
+        let message = format!("expected a mapping, found {}", document.describe());
+        return Err(vec![SpecError::at(document.span, message)]);
+    }
+    let mut errors = Vec::new();
+    let wanted = options.profile.as_deref();
+    let profile = merge::apply_profile(&mut document, wanted, &mut errors);
+    merge::apply_sets(&mut document, &options.sets, &mut errors);
+    let file = file::read(&document, root, options, &mut errors);
+    let sources = source::read(root, &file, &mut errors);
+    let expansion = expand::expand(root, &file, &sources, registry, &mut errors);
+    if !errors.is_empty() {
+        return Err(in_order(errors));
+    }
     Ok(Pipeline {
-        graph,
+        graph: Graph { dag: expansion.dag },
+        default_profile: profile == file.default_profile,
         profile,
-        default_profile,
         root: root.to_owned(),
         sources,
+        pending: file.matrix.pending,
+        waiting: expansion.waiting,
+        pools: file.pools,
     })
+}
+
+/// Errors as they stand in the file, those about the command line first, each once.
+fn in_order(mut errors: Vec<SpecError>) -> Vec<SpecError> {
+    errors.sort_by_key(|error| error.span.as_ref().map(|span| (span.start, span.end)));
+    errors.dedup();
+    errors
 }
 
 #[cfg(test)]

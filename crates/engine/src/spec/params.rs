@@ -28,11 +28,13 @@ impl<'a> Params<'a> {
         de::from_tree(self.node)
     }
 
-    /// An error about the value at a dotted path, or about all of them if it is not written.
+    /// An error about the value at a dotted path (list places count from 0), or about what is
+    /// written nearest to it.
     pub fn invalid(&self, path: &str, message: impl Into<String>) -> SpecError {
         let mut node = self.node;
         for step in path.split('.') {
-            node = node.get(step).unwrap_or(node);
+            let Some(inner) = node.step(step) else { break };
+            node = inner;
         }
         SpecError::at(node.span.clone(), message)
     }

@@ -1,9 +1,11 @@
 //! The YAML text as a tree with positions: the only file that knows the YAML library.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Location, Spanned};
 
 use super::error::SpecError;
@@ -40,6 +42,14 @@ impl Node {
             .iter()
             .find(|(k, _)| k.text == key)
             .map(|(_, node)| node)
+    }
+
+    /// The value under a key of a mapping, or at a place of a list.
+    pub(crate) fn step(&self, step: &str) -> Option<&Self> {
+        match &self.value {
+            Value::List(items) => items.get(step.parse::<usize>().ok()?),
+            _ => self.get(step),
+        }
     }
 
     pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Self> {
@@ -114,45 +124,114 @@ impl Node {
 
 /// Parses a document.
 pub(crate) fn parse(text: &str) -> Result<Node, SpecError> {
-    let raw: Spanned<Raw> = serde_saphyr::from_str(text).map_err(|e| describe(&e, text))?;
-    if matches!(raw.value, Raw::Null) {
+    let node = parse_value(text)?;
+    if node.value == Value::Null {
         return Err(SpecError::general("the file is empty")
             .help("`version: 1` and a `stages:` mapping are the least it can hold"));
     }
-    Ok(convert(raw, text))
+    Ok(node)
 }
 
-fn describe(error: &serde_saphyr::Error, text: &str) -> SpecError {
-    let error = error.without_snippet();
-    let message = error.to_string();
-    let message = message.split(" at line ").next().unwrap_or(&message).trim();
-    let message = format!("not valid YAML: {message}");
-    match error.location().map(|location| span_of(location, text)) {
-        Some(span) => SpecError::at(span, message),
-        None => SpecError::general(message),
+/// Parses any one value; an empty text is nothing.
+pub(crate) fn parse_value(text: &str) -> Result<Node, SpecError> {
+    let places = Places::of(text);
+    let raw: Spanned<Raw> =
+        serde_saphyr::from_str_with_options(text, options()).map_err(|e| places.describe(&e))?;
+    places.convert(raw)
+}
+
+/// Repeated keys and numbers that are not finite are refused here, with a message of our own.
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! { max_depth: 32, max_events: 8_000_000, max_nodes: 4_000_000 },
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        strict_booleans: true,
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
     }
 }
 
-/// Byte range of a location, never outside the text and never inside a character.
-fn span_of(location: Location, text: &str) -> Range<usize> {
-    let start_of_line: usize = text
-        .split_inclusive('\n')
-        .take(location.line().saturating_sub(1) as usize)
-        .map(str::len)
-        .sum();
-    let span = location.span();
-    let start = span.byte_offset().map_or_else(
-        || {
-            let rest = &text[start_of_line.min(text.len())..];
-            let column = location.column().saturating_sub(1) as usize;
-            start_of_line + rest.chars().take(column).map(char::len_utf8).sum::<usize>()
-        },
-        |offset| offset as usize,
-    );
-    let length = span.byte_len().unwrap_or_else(|| span.len()) as usize;
-    let start = floor(text, start);
-    let end = floor(text, start.saturating_add(length)).max(start);
-    start..start + text[start..end].trim_end().len()
+/// A text with the bytes at which its lines begin.
+struct Places<'t> {
+    text: &'t str,
+    lines: Vec<usize>,
+}
+
+impl<'t> Places<'t> {
+    fn of(text: &'t str) -> Self {
+        let ends = text.match_indices('\n').map(|(at, _)| at + 1);
+        Self {
+            text,
+            lines: std::iter::once(0).chain(ends).collect(),
+        }
+    }
+
+    fn describe(&self, error: &serde_saphyr::Error) -> SpecError {
+        let error = error.without_snippet();
+        let message = error.to_string();
+        let message = message.split(" at line ").next().unwrap_or(&message).trim();
+        let message = format!("not valid YAML: {message}");
+        match error.location().map(|location| self.span_of(location)) {
+            Some(span) => SpecError::at(span, message),
+            None => SpecError::general(message),
+        }
+    }
+
+    /// Byte range of a location, never outside the text and never inside a character.
+    fn span_of(&self, location: Location) -> Range<usize> {
+        let span = location.span();
+        let start = match span.byte_offset() {
+            Some(offset) => offset as usize,
+            None => self.offset(location.line() as usize, location.column() as usize),
+        };
+        let length = span.byte_len().unwrap_or_else(|| span.len()) as usize;
+        let start = floor(self.text, start);
+        let end = floor(self.text, start.saturating_add(length)).max(start);
+        start..start + self.text[start..end].trim_end().len()
+    }
+
+    /// The byte at a line and column, both from 1.
+    fn offset(&self, line: usize, column: usize) -> usize {
+        let last = self.lines.len() - 1;
+        let start = self.lines[line.saturating_sub(1).min(last)];
+        let before = self.text[start..].chars().take(column.saturating_sub(1));
+        start + before.map(char::len_utf8).sum::<usize>()
+    }
+
+    fn convert(&self, raw: Spanned<Raw>) -> Result<Node, SpecError> {
+        let span = self.span_of(raw.referenced);
+        let value = match raw.value {
+            Raw::Null => Value::Null,
+            Raw::Bool(value) => Value::Bool(value),
+            Raw::Integer(value) => Value::Integer(value),
+            Raw::Float(value) if !value.is_finite() => {
+                let message = format!("the number `{}` is not finite", &self.text[span.clone()]);
+                return Err(SpecError::at(span, message));
+            }
+            Raw::Float(value) => Value::Float(value),
+            Raw::Text(value) => Value::Text(value),
+            Raw::List(items) => {
+                let items = items.into_iter().map(|item| self.convert(item));
+                Value::List(items.collect::<Result<_, _>>()?)
+            }
+            Raw::Map(entries) => Value::Map(self.convert_map(entries)?),
+        };
+        Ok(Node { span, value })
+    }
+
+    fn convert_map(&self, entries: RawEntries) -> Result<Vec<(Key, Node)>, SpecError> {
+        let mut seen = BTreeSet::new();
+        let mut map = Vec::with_capacity(entries.len());
+        for (key, node) in entries {
+            let span = self.span_of(key.referenced);
+            let text = key.value;
+            if !seen.insert(text.clone()) {
+                let message = format!("the key `{text}` is here twice");
+                return Err(SpecError::at(span, message));
+            }
+            map.push((Key { text, span }, self.convert(node)?));
+        }
+        Ok(map)
+    }
 }
 
 fn floor(text: &str, at: usize) -> usize {
@@ -163,6 +242,8 @@ fn floor(text: &str, at: usize) -> usize {
     at
 }
 
+type RawEntries = Vec<(Spanned<String>, Spanned<Raw>)>;
+
 enum Raw {
     Null,
     Bool(bool),
@@ -170,35 +251,7 @@ enum Raw {
     Float(f64),
     Text(String),
     List(Vec<Spanned<Raw>>),
-    Map(Vec<(Spanned<String>, Spanned<Raw>)>),
-}
-
-fn convert(raw: Spanned<Raw>, text: &str) -> Node {
-    let span = span_of(raw.referenced, text);
-    let value = match raw.value {
-        Raw::Null => Value::Null,
-        Raw::Bool(value) => Value::Bool(value),
-        Raw::Integer(value) => Value::Integer(value),
-        Raw::Float(value) => Value::Float(value),
-        Raw::Text(value) => Value::Text(value),
-        Raw::List(items) => Value::List(items.into_iter().map(|n| convert(n, text)).collect()),
-        Raw::Map(entries) => Value::Map(
-            entries
-                .into_iter()
-                .map(|(key, node)| {
-                    let span = span_of(key.referenced, text);
-                    (
-                        Key {
-                            text: key.value,
-                            span,
-                        },
-                        convert(node, text),
-                    )
-                })
-                .collect(),
-        ),
-    };
-    Node { span, value }
+    Map(RawEntries),
 }
 
 impl<'de> Deserialize<'de> for Raw {

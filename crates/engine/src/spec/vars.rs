@@ -11,6 +11,8 @@ pub(crate) struct Scope<'s> {
     pub(crate) vars: Option<&'s Node>,
     /// Values of the axes, as they stand in the file.
     pub(crate) axes: Vec<(&'s str, &'s Node)>,
+    /// Axes of the matrix that have no value here.
+    pub(crate) absent: Vec<&'s str>,
 }
 
 impl<'s> Scope<'s> {
@@ -18,16 +20,19 @@ impl<'s> Scope<'s> {
         let axis = self.axes.iter().find(|(axis, _)| *axis == name);
         axis.map(|(_, node)| *node)
             .or_else(|| self.vars.and_then(|vars| vars.get(name)))
-            .ok_or_else(|| {
-                let vars = self.vars.map(Node::entries).unwrap_or_default();
-                let names = vars.iter().map(|(key, _)| key.text.as_str());
-                let names = names.chain(self.axes.iter().map(|(axis, _)| *axis));
-                SpecError::at(
-                    span.clone(),
-                    format!("there is no variable or axis `{name}` here"),
-                )
-                .choices(name, names)
-            })
+            .ok_or_else(|| self.unknown(name, span))
+    }
+
+    fn unknown(&self, name: &str, span: &Range<usize>) -> SpecError {
+        if self.absent.contains(&name) {
+            let message = format!("the stage does not expand over axis `{name}`");
+            return SpecError::at(span.clone(), message).help(format!("add `{name}` to `over`"));
+        }
+        let vars = self.vars.map(Node::entries).unwrap_or_default();
+        let names = vars.iter().map(|(key, _)| key.text.as_str());
+        let names = names.chain(self.axes.iter().map(|(axis, _)| *axis));
+        let message = format!("there is no variable or axis `{name}` here");
+        SpecError::at(span.clone(), message).choices(name, names)
     }
 
     /// The node with every variable replaced.
@@ -107,4 +112,17 @@ pub(crate) fn cell_of(axes: &[(&str, &Node)]) -> Cell {
         ((*axis).to_owned(), node.scalar_text().unwrap_or_default())
     });
     Cell(pairs.collect())
+}
+
+/// The first text in a tree that refers to a variable.
+pub(crate) fn find_reference(node: &Node) -> Option<&Node> {
+    match &node.value {
+        Value::Text(text) => {
+            let literal = text.replace("$${", "");
+            literal.contains("${").then_some(node)
+        }
+        Value::List(items) => items.iter().find_map(find_reference),
+        Value::Map(entries) => entries.iter().find_map(|(_, node)| find_reference(node)),
+        _ => None,
+    }
 }

@@ -27,6 +27,7 @@ fn survives(text: &str, sets: Vec<(String, String)>) {
     let options = Options {
         profile: None,
         sets,
+        ..Options::default()
     };
     if let Err(errors) = load_with(text, &options) {
         assert!(!errors.is_empty());

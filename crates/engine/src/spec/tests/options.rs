@@ -23,6 +23,7 @@ fn with(profile: Option<&str>, sets: &[(&str, &str)]) -> Result<Vec<String>, Str
     let options = Options {
         profile: profile.map(str::to_owned),
         sets: sets.iter().map(own).collect(),
+        ..Options::default()
     };
     let pipeline = load_with(TEXT, &options).map_err(|errors| render(TEXT, &errors))?;
     let mut lines = nodes(&pipeline);
