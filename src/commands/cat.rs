@@ -2,8 +2,7 @@ use std::path::Path;
 
 use cpipe_analysis::table;
 use cpipe_engine::manifest::Manifest;
-use cpipe_engine::plan::{self, Resolution, Workspace};
-use petgraph::graph::NodeIndex;
+use cpipe_engine::plan::Workspace;
 
 use crate::cli::{CatArgs, PipelineArgs, TableFormat};
 use crate::error::{CliError, Kind};
@@ -19,48 +18,12 @@ pub(crate) fn cat(pipeline: &PipelineArgs, args: &CatArgs) -> Result<u8, CliErro
             Some("for example `cpipe cat fit:fits.json`"),
         )
     })?;
-    let index = single_node(&session, node)?;
+    let index = session.single(node)?;
     let workspace = session.workspace();
-    let manifest = manifest_of(&workspace, index, node)?;
+    let manifest = session.manifest(index)?;
     let path = blob_path(&workspace, &manifest, node, output)?;
     write_out(&path, output, args.format)?;
     Ok(0)
-}
-
-fn single_node(session: &Session, selector: &str) -> Result<NodeIndex, CliError> {
-    match session.select(&[selector.to_owned()])?.as_slice() {
-        [index] => Ok(*index),
-        several => {
-            let message = format!("`{selector}` is {} nodes, expected one", several.len());
-            let first = session.pipeline.graph.dag[several[0]].label();
-            let hint = format!("name one of them, such as `{first}`");
-            Err(CliError::new(Kind::Usage, &message, Some(&hint)))
-        }
-    }
-}
-
-/// The manifest of a node, found without running anything.
-fn manifest_of(
-    workspace: &Workspace<'_>,
-    index: NodeIndex,
-    node: &str,
-) -> Result<Manifest, CliError> {
-    let mut known = vec![None; workspace.graph.dag.node_count()];
-    for up in workspace.graph.ancestors(&[index]) {
-        match plan::unmade_input(workspace, up, &known) {
-            None => {
-                if let Resolution::Hit(_, manifest) = workspace.resolve(up, &known)? {
-                    known[up.index()] = Some(manifest);
-                }
-            }
-            Some(_) => break,
-        }
-    }
-    known[index.index()].take().ok_or_else(|| {
-        let message = format!("{node} is not up to date, so its outputs are not known");
-        let hint = format!("`cpipe run '{node}'` makes them");
-        CliError::new(Kind::Usage, &message, Some(&hint))
-    })
 }
 
 fn blob_path(

@@ -1,47 +1,26 @@
-use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cpipe_engine::event::EventSink;
 use cpipe_engine::plan::Workspace;
-use cpipe_engine::run::{self, RunOptions, SourceProblem, Summary};
+use cpipe_engine::run::{self, SourceProblem, Summary};
 use cpipe_engine::spec::SpecError;
 use petgraph::graph::NodeIndex;
 
 use crate::cli::{PipelineArgs, PlanArgs, RunArgs};
 use crate::error::{CliError, INTERRUPTED, NODE_FAILED};
+use crate::options::run_options;
 use crate::reporter::{JsonLines, Terminal};
 use crate::session::Session;
 
 static CANCEL: AtomicBool = AtomicBool::new(false);
 
 pub(crate) fn run(pipeline: &PipelineArgs, args: &RunArgs) -> Result<u8, CliError> {
-    let only = !args.only.is_empty();
     if args.dry_run {
         let plan = PlanArgs {
-            selectors: if only {
-                args.only.clone()
-            } else {
-                args.selectors.clone()
-            },
-            force: args.force.clone(),
+            selection: args.selection.clone(),
             json: args.json,
         };
         return super::plan::plan(pipeline, &plan);
-    }
-    let session = Session::open(pipeline)?;
-    let targets = session.select(if only { &args.only } else { &args.selectors })?;
-    let force = match args.force.as_slice() {
-        [] => Vec::new(),
-        selectors => session.select(selectors)?,
-    };
-    let options = RunOptions {
-        jobs: args.jobs.map_or_else(cores, usize::from),
-        only,
-        force: force.into_iter().collect(),
-    };
-    let workspace = session.workspace();
-    if !only {
-        check_sources(&session, &workspace, &targets)?;
     }
     stop_on_ctrl_c();
     let sink: Box<dyn EventSink> = if args.json {
@@ -49,12 +28,45 @@ pub(crate) fn run(pipeline: &PipelineArgs, args: &RunArgs) -> Result<u8, CliErro
     } else {
         Box::new(Terminal::new())
     };
-    let summary = run::run(&workspace, &targets, &options, &CANCEL, sink.as_ref())?;
+    let mut session = Session::open(pipeline)?;
+    // Stages that write axes run first; each time more of the pipeline is known.
+    while let Some(writers) = writers_first(&session, args) {
+        let summary = bring(&session, &writers, pipeline, args, sink.as_ref())?;
+        let next = Session::open(pipeline)?;
+        if exit_code(&summary) != 0 || next.pipeline.pending == session.pipeline.pending {
+            return Ok(exit_code(&summary));
+        }
+        session = next;
+    }
+    let targets = session.targets(&args.selection)?;
+    let summary = bring(&session, &targets, pipeline, args, sink.as_ref())?;
     Ok(exit_code(&summary))
 }
 
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZero::get)
+/// The nodes that write axes, if what is asked for has to wait for them.
+fn writers_first(session: &Session, args: &RunArgs) -> Option<Vec<NodeIndex>> {
+    let writers = session.writers();
+    if writers.is_empty() || !args.selection.only.is_empty() {
+        return None;
+    }
+    let asked = &args.selection.selectors;
+    let is_known = !asked.is_empty() && session.targets(&args.selection).is_ok();
+    (!is_known).then_some(writers)
+}
+
+fn bring(
+    session: &Session,
+    targets: &[NodeIndex],
+    pipeline: &PipelineArgs,
+    args: &RunArgs,
+    sink: &dyn EventSink,
+) -> Result<Summary, CliError> {
+    let workspace = session.workspace();
+    let options = run_options(session, pipeline, args)?;
+    if !options.only {
+        check_sources(session, &workspace, targets)?;
+    }
+    Ok(run::run(&workspace, targets, &options, &CANCEL, sink)?)
 }
 
 fn exit_code(summary: &Summary) -> u8 {

@@ -53,6 +53,7 @@ fn run(folder: &Path, params: ChunkParams, out: &Path) -> Result<ChunkSet, Stage
         progress: &|_, _, _| {},
         log: &|_| {},
         cancelled: &|| false,
+        programs: cpipe_engine::stage::Programs::default(),
     };
     let stage = Chunk::new(params).map_err(|(_, message)| StageError::failed(message))?;
     stage.run(&inputs, &OutputDir::new(out.to_owned()), &context)?;

@@ -31,8 +31,8 @@ pub struct Node {
 
 impl Node {
     /// `score[model=nano-25k,step=64]`, or just `fit`.
-    pub fn label(&self) -> String {
-        self.label.clone()
+    pub fn label(&self) -> &str {
+        &self.label
     }
 }
 

@@ -55,6 +55,7 @@ fn score(model: &Model, tokens: &TokenSet, threads: usize) -> Vec<ChunkScore> {
         progress: &|_, _, _| (),
         log: &|_| (),
         cancelled: &|| false,
+        programs: cpipe_engine::stage::Programs::default(),
     };
     let plan = Plan::new(&PROTOCOLS, tokens, model.context()).unwrap();
     let scores = score_windows(model, tokens, &plan, &context).unwrap();

@@ -80,6 +80,7 @@ fn context(scratch: &Path, threads: usize) -> StageContext<'_> {
         progress: &|_, _, _| (),
         log: &|_| (),
         cancelled: &|| false,
+        programs: cpipe_engine::stage::Programs::default(),
     }
 }
 

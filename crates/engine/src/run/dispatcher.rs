@@ -1,99 +1,44 @@
-//! The scheduler: brings nodes up to date, in parallel, running only what has to run.
+//! One dispatcher owns all state of a run.
 //!
-//! One dispatcher owns all state. A node is *settled* once its inputs are known: either its action
-//! is on record and it is known too, or it becomes ready. A node whose blobs turn out to be missing
-//! or damaged when someone needs them is taken back and runs again.
+//! A node is *settled* once its inputs are known: either its action is on record and it is known
+//! too, or it becomes ready. A node whose blobs turn out to be missing or damaged when someone
+//! needs them is taken back and runs again.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread::Scope;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use petgraph::graph::NodeIndex;
 
+use super::capacity::{Capacity, Share};
+use super::{RunOptions, Status, Summary};
 use crate::action::{Action, ActionKey};
-use crate::digest::Pin;
 use crate::error::EngineError;
 use crate::event::{Event, EventSink};
-use crate::execute::{Job, Outcome, Stop, execute};
+use crate::execute::{Executed, Job, Outcome, Stop, execute};
 use crate::explain::Reason;
 use crate::exports::Exports;
+use crate::graph::Node;
 use crate::manifest::Manifest;
 use crate::plan::{Resolution, Workspace, used_outputs};
+use crate::records::{Journal, NodeRecord, NodeState};
 
-/// What a run is asked to do.
-#[derive(Debug)]
-pub struct RunOptions {
-    /// Cores that may be busy at the same time.
-    pub jobs: usize,
-    /// Run exactly the targets, from cached inputs.
-    pub only: bool,
-    /// Nodes whose record does not count.
-    pub force: BTreeSet<NodeIndex>,
-}
+/// How often a node may be passed over by ones that fit before nothing else starts.
+const PATIENCE: u32 = 16;
+/// How often a run that waits for a retry looks whether it was interrupted.
+const LOOK: Duration = Duration::from_millis(100);
 
-/// How a run ended.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Summary {
-    /// Nodes that ran.
-    pub executed: usize,
-    /// Nodes found in the cache.
-    pub cached: usize,
-    /// Nodes that failed.
-    pub failed: usize,
-    /// Nodes that were not run because one they need failed.
-    pub skipped: usize,
-    /// Whether the run was interrupted.
-    pub interrupted: bool,
-    /// Wall-clock seconds.
-    pub seconds: f64,
-}
-
-/// A source that is not what it is declared to be, found before any work starts.
-#[derive(Clone, Debug)]
-pub struct SourceProblem {
-    /// Where it should lie.
-    pub path: PathBuf,
-    /// The declared digest.
-    pub expected: Option<Pin>,
-    /// The digest found; none if nothing is there.
-    pub found: Option<Pin>,
-}
-
-/// Compares the sources that `targets` need with what they are declared to be.
-///
-/// A source that is gone is a problem only if its content is not in the cache.
-pub fn check_sources(
-    workspace: &Workspace<'_>,
-    targets: &[NodeIndex],
-) -> Result<Vec<SourceProblem>, EngineError> {
-    let mut problems = Vec::new();
-    for index in workspace.graph.ancestors(targets) {
-        for source in workspace.node(index).work.sources() {
-            let found = match (&source.pin, source.path.exists()) {
-                (Some(pin), true) => Some(workspace.stats.digest(&source.path, pin.algorithm)?),
-                (None, true) => continue,
-                (_, false) if is_recorded(workspace, index) => continue,
-                (_, false) => None,
-            };
-            if found.is_none() || found != source.pin {
-                problems.push(SourceProblem {
-                    path: source.path,
-                    expected: source.pin,
-                    found,
-                });
-            }
-        }
-    }
-    Ok(problems)
-}
-
-/// Whether a node without other inputs has a result.
-fn is_recorded(workspace: &Workspace<'_>, index: NodeIndex) -> bool {
-    let known = vec![None; workspace.graph.dag.node_count()];
-    matches!(workspace.resolve(index, &known), Ok(Resolution::Hit(..)))
+/// Whether nodes are run.
+#[derive(Clone, Copy)]
+pub(super) enum Mode<'s> {
+    Plan,
+    Run {
+        journal: &'s Journal,
+        cancel: &'s AtomicBool,
+        sink: &'s dyn EventSink,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -109,62 +54,47 @@ enum State {
     Lost,
 }
 
-/// Brings `targets` and all they need up to date.
-pub fn run(
-    workspace: &Workspace<'_>,
-    targets: &[NodeIndex],
-    options: &RunOptions,
-    cancel: &AtomicBool,
-    sink: &dyn EventSink,
-) -> Result<Summary, EngineError> {
-    let _in_use = workspace.cache.lock_shared()?;
-    let started = Instant::now();
-    let (sender, receiver) = mpsc::channel();
-    let mut summary = std::thread::scope(|scope| {
-        let mut dispatcher = Dispatcher::new(workspace, targets, options, cancel, sink);
-        dispatcher.run(scope, &sender, &receiver)?;
-        dispatcher.finish()
-    })?;
-    summary.seconds = started.elapsed().as_secs_f64();
-    sink.event(&Event::RunFinished {
-        executed: summary.executed,
-        cached: summary.cached,
-        failed: summary.failed,
-        seconds: summary.seconds,
-    });
-    Ok(summary)
+/// A node that can run: its action, and why it has to.
+struct Ready {
+    action: Action,
+    reason: Reason,
+    passed_over: u32,
 }
 
-struct Dispatcher<'s> {
+pub(super) struct Dispatcher<'s> {
     workspace: &'s Workspace<'s>,
     options: &'s RunOptions,
-    cancel: &'s AtomicBool,
-    sink: &'s dyn EventSink,
+    mode: Mode<'s>,
     exports: Exports<'s>,
     targets: BTreeSet<NodeIndex>,
     wanted: Vec<NodeIndex>,
     state: Vec<State>,
     known: Vec<Option<Manifest>>,
     keys: BTreeMap<NodeIndex, ActionKey>,
-    /// Ready nodes in graph order, with their action and why they run.
-    ready: BTreeMap<NodeIndex, (Action, Reason)>,
+    /// In graph order.
+    ready: BTreeMap<NodeIndex, Ready>,
+    /// Nodes that wait for their next attempt.
+    delayed: Vec<(Instant, NodeIndex, Ready)>,
+    /// Attempts that have failed.
+    attempts: BTreeMap<NodeIndex, u32>,
     /// Who waits for a node.
     blocked: Vec<Vec<NodeIndex>>,
     /// Nodes whose record no longer counts: they run even if their action is on record.
     stale: BTreeSet<NodeIndex>,
     executed: BTreeSet<NodeIndex>,
-    running: BTreeMap<NodeIndex, usize>,
-    free: usize,
+    running: BTreeMap<NodeIndex, Share>,
+    capacity: Capacity,
+    /// With `only`: an input that a lost target lacks.
+    missing: BTreeMap<NodeIndex, NodeIndex>,
     summary: Summary,
 }
 
 impl<'s> Dispatcher<'s> {
-    fn new(
+    pub(super) fn new(
         workspace: &'s Workspace<'s>,
         targets: &[NodeIndex],
         options: &'s RunOptions,
-        cancel: &'s AtomicBool,
-        sink: &'s dyn EventSink,
+        mode: Mode<'s>,
     ) -> Self {
         let count = workspace.graph.dag.node_count();
         Self {
@@ -175,20 +105,36 @@ impl<'s> Dispatcher<'s> {
             known: vec![None; count],
             keys: BTreeMap::new(),
             ready: BTreeMap::new(),
+            delayed: Vec::new(),
+            attempts: BTreeMap::new(),
             blocked: vec![Vec::new(); count],
             stale: options.force.clone(),
             executed: BTreeSet::new(),
             running: BTreeMap::new(),
-            free: options.jobs.max(1),
+            capacity: Capacity::new(options.jobs, options.pools.clone()),
+            missing: BTreeMap::new(),
             summary: Summary::default(),
             workspace,
             options,
-            cancel,
-            sink,
+            mode,
         }
     }
 
-    fn run<'scope>(
+    fn node(&self, index: NodeIndex) -> &'s Node {
+        self.workspace.node(index)
+    }
+
+    fn tell(&self, event: &Event<'_>) {
+        if let Mode::Run { sink, .. } = self.mode {
+            sink.event(event);
+        }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        matches!(self.mode, Mode::Run { cancel, .. } if cancel.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn run<'scope>(
         &mut self,
         scope: &'scope Scope<'scope, '_>,
         sender: &Sender<(NodeIndex, Outcome)>,
@@ -197,7 +143,7 @@ impl<'s> Dispatcher<'s> {
     where
         's: 'scope,
     {
-        self.sink.event(&Event::RunStarted {
+        self.tell(&Event::RunStarted {
             nodes: if self.options.only {
                 self.targets.len()
             } else {
@@ -207,29 +153,46 @@ impl<'s> Dispatcher<'s> {
         });
         self.begin()?;
         loop {
+            self.wake();
             self.start_ready(scope, sender);
-            if self.running.is_empty() {
+            let waits = !self.delayed.is_empty() && !self.is_cancelled();
+            if self.running.is_empty() && !waits {
                 return Ok(());
             }
-            let (index, outcome) = receiver
-                .recv()
-                .expect("a running node reports before it ends");
-            self.free += self.running.remove(&index).unwrap_or(0);
-            self.finished(index, outcome)?;
+            let wait = if waits {
+                LOOK
+            } else {
+                Duration::from_secs(3600)
+            };
+            match receiver.recv_timeout(wait) {
+                Ok((index, outcome)) => {
+                    if let Some(share) = self.running.remove(&index) {
+                        self.capacity.give_back(&share);
+                    }
+                    self.finished(index, outcome)?;
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
         }
     }
 
+    /// Makes nodes ready again whose wait for the next attempt is over.
+    fn wake(&mut self) {
+        let now = Instant::now();
+        let (due, later) = std::mem::take(&mut self.delayed)
+            .into_iter()
+            .partition(|(when, ..)| *when <= now);
+        self.delayed = later;
+        self.ready
+            .extend(due.into_iter().map(|(_, index, ready)| (index, ready)));
+    }
+
     /// Counts what each node waits for and settles those that wait for nothing.
-    fn begin(&mut self) -> Result<(), EngineError> {
+    pub(super) fn begin(&mut self) -> Result<(), EngineError> {
         let mut free = VecDeque::new();
         for index in self.wanted.clone() {
-            let ups: BTreeSet<NodeIndex> = self
-                .workspace
-                .graph
-                .inputs(index)
-                .into_iter()
-                .map(|(up, _)| up)
-                .collect();
+            let inputs = self.workspace.graph.inputs(index).into_iter();
+            let ups: BTreeSet<NodeIndex> = inputs.map(|(up, _)| up).collect();
             for up in &ups {
                 self.blocked[up.index()].push(index);
             }
@@ -266,14 +229,7 @@ impl<'s> Dispatcher<'s> {
         } else {
             match self.workspace.resolve(index, &self.known)? {
                 Resolution::Hit(key, manifest) if self.export(index, &manifest)? => {
-                    self.keys.insert(index, key);
-                    if self.is_counted(index) {
-                        let node = &self.workspace.node(index).label();
-                        self.sink.event(&Event::NodeCached {
-                            node,
-                            key: key.to_string(),
-                        });
-                    }
+                    self.hit(index, key);
                     return Ok(Some(manifest));
                 }
                 Resolution::Hit(..) => {
@@ -287,6 +243,14 @@ impl<'s> Dispatcher<'s> {
         Ok(None)
     }
 
+    fn hit(&mut self, index: NodeIndex, key: ActionKey) {
+        self.keys.insert(index, key);
+        if self.is_counted(index) {
+            let node = self.node(index).label();
+            self.tell(&Event::NodeCached { node, key });
+        }
+    }
+
     /// With `--only` the nodes above the targets are looked up but not counted.
     fn is_counted(&self, index: NodeIndex) -> bool {
         !self.options.only || self.targets.contains(&index)
@@ -297,7 +261,7 @@ impl<'s> Dispatcher<'s> {
         if !self.is_counted(index) {
             return Ok(true);
         }
-        let stale = self.exports.stale(self.workspace.node(index), manifest);
+        let stale = self.exports.stale(self.node(index), manifest);
         let blobs = &self.workspace.cache.blobs;
         if !stale
             .iter()
@@ -305,25 +269,25 @@ impl<'s> Dispatcher<'s> {
         {
             return Ok(false);
         }
+        if matches!(self.mode, Mode::Plan) {
+            return Ok(true);
+        }
         match self.exports.write(&stale) {
             Ok(set_aside) => {
                 for path in set_aside {
                     let message = format!("an edited output was kept as {}", path.display());
-                    self.sink.event(&Event::Warning { message });
+                    self.tell(&Event::Warning { message });
                 }
                 Ok(true)
             }
             Err(EngineError::Damaged { digest }) => {
-                self.warn_damaged(digest);
+                let message =
+                    format!("blob {digest} in the cache was missing or damaged; it is made again");
+                self.tell(&Event::Warning { message });
                 Ok(false)
             }
             Err(error) => Err(error),
         }
-    }
-
-    fn warn_damaged(&self, digest: crate::Digest) {
-        let message = format!("blob {digest} in the cache was missing or damaged; made again");
-        self.sink.event(&Event::Warning { message });
     }
 
     /// Makes a node ready, or has it wait for inputs whose bytes are gone.
@@ -338,10 +302,20 @@ impl<'s> Dispatcher<'s> {
             self.lose_dependants(index);
             return Ok(());
         }
+        if let Some(message) = self.never_fits(index) {
+            let hint = "lower its `resources`, or declare more under `pools`";
+            self.fail(index, &message, Some(hint));
+            return Ok(());
+        }
         let gone = self.inputs_without_bytes(index);
         if gone.is_empty() {
             self.state[index.index()] = State::Ready;
-            self.ready.insert(index, (action, reason));
+            let ready = Ready {
+                action,
+                reason,
+                passed_over: 0,
+            };
+            self.ready.insert(index, ready);
             return Ok(());
         }
         self.state[index.index()] = State::Waiting(gone.len());
@@ -350,6 +324,17 @@ impl<'s> Dispatcher<'s> {
             self.take_back(up)?;
         }
         Ok(())
+    }
+
+    /// Says why a node could never start, if its stage asks for more than there is.
+    fn never_fits(&self, index: NodeIndex) -> Option<String> {
+        let there = |pool: &String| self.options.pools.get(pool).copied().unwrap_or(0);
+        let mut pools = self.node(index).policy.pools.iter();
+        let (pool, asked) = pools.find(|(pool, asked)| **asked > there(pool))?;
+        let there = there(pool);
+        Some(format!(
+            "it needs {asked} of `{pool}`, and there are {there}"
+        ))
     }
 
     fn inputs_without_bytes(&self, index: NodeIndex) -> BTreeSet<NodeIndex> {
@@ -396,6 +381,7 @@ impl<'s> Dispatcher<'s> {
             .collect()
     }
 
+    /// Starts ready nodes in graph order while they fit into what is free.
     fn start_ready<'scope>(
         &mut self,
         scope: &'scope Scope<'scope, '_>,
@@ -403,18 +389,41 @@ impl<'s> Dispatcher<'s> {
     ) where
         's: 'scope,
     {
-        while self.free > 0 && !self.cancel.load(Ordering::Relaxed) {
-            let share = self.free / self.ready.len().clamp(1, self.free);
-            let Some((index, (action, reason))) = self.ready.pop_first() else {
+        while self.capacity.cores() > 0 && !self.is_cancelled() {
+            let Some((index, share)) = self.next_that_fits() else {
                 return;
             };
-            let most = self.workspace.node(index).work.resources().max_threads;
-            let threads = share.clamp(1, most.max(1));
-            self.free -= threads;
-            self.running.insert(index, threads);
+            let Some(ready) = self.ready.remove(&index) else {
+                return;
+            };
+            self.capacity.take(&share);
+            let threads = share.cores;
+            self.running.insert(index, share);
             self.state[index.index()] = State::Running;
-            self.start(scope, sender.clone(), index, action, &reason, threads);
+            self.start(scope, sender.clone(), index, ready, threads);
         }
+    }
+
+    /// The first ready node that fits. One that was passed over too often goes first.
+    fn next_that_fits(&mut self) -> Option<(NodeIndex, Share)> {
+        let free = self.capacity.cores();
+        let fair = free / self.ready.len().clamp(1, free.max(1));
+        let mut found = None;
+        for (index, ready) in &self.ready {
+            let share = share_of(self.workspace.node(*index), fair, self.options.jobs);
+            if self.capacity.has(&share) {
+                found = Some((*index, share));
+                break;
+            }
+            if ready.passed_over >= PATIENCE {
+                return None;
+            }
+        }
+        let (index, _) = &found.as_ref()?;
+        for (_, ready) in self.ready.range_mut(..*index) {
+            ready.passed_over += 1;
+        }
+        found
     }
 
     fn start<'scope>(
@@ -422,25 +431,27 @@ impl<'s> Dispatcher<'s> {
         scope: &'scope Scope<'scope, '_>,
         sender: Sender<(NodeIndex, Outcome)>,
         index: NodeIndex,
-        action: Action,
-        reason: &Reason,
+        ready: Ready,
         threads: usize,
     ) where
         's: 'scope,
     {
-        let node = &self.workspace.node(index).label();
-        let key = action.key();
-        self.sink.event(&Event::NodeStarted {
-            node,
-            key: key.to_string(),
-            reason,
+        let Mode::Run { cancel, sink, .. } = self.mode else {
+            return;
+        };
+        let key = ready.action.key();
+        sink.event(&Event::NodeStarted {
+            node: self.node(index).label(),
+            key,
+            reason: &ready.reason,
             threads,
         });
         self.keys.insert(index, key);
         let inputs = self.workspace.graph.inputs(index).into_iter();
         let job = Job {
             index,
-            action,
+            action: ready.action,
+            key,
             inputs: inputs
                 .map(|(up, edge)| {
                     let manifest = self.known[up.index()]
@@ -451,9 +462,10 @@ impl<'s> Dispatcher<'s> {
                 .collect(),
             threads,
             anew: self.stale.contains(&index),
-            cancel: self.cancel,
+            trace: self.options.trace,
+            cancel,
         };
-        let (workspace, sink) = (self.workspace, self.sink);
+        let workspace = self.workspace;
         scope.spawn(move || {
             let outcome = execute(workspace, &job, sink);
             // The receiver outlives every running node.
@@ -463,38 +475,75 @@ impl<'s> Dispatcher<'s> {
 
     fn finished(&mut self, index: NodeIndex, outcome: Outcome) -> Result<(), EngineError> {
         match outcome {
-            Outcome::Executed(manifest, seconds) => {
-                let node = &self.workspace.node(index).label();
-                let key = self.keys[&index].to_string();
-                self.sink.event(&Event::NodeFinished { node, key, seconds });
+            Outcome::Executed(executed) => {
+                let Executed {
+                    manifest, seconds, ..
+                } = executed;
+                self.tell(&Event::NodeFinished {
+                    node: self.node(index).label(),
+                    key: self.keys[&index],
+                    seconds,
+                    peak_memory: manifest.execution.peak_memory,
+                    report: &manifest.execution.report,
+                });
+                self.note(index, NodeState::Executed, Some(&manifest), None);
                 self.executed.insert(index);
                 self.made(index, manifest)
             }
             Outcome::Shared(manifest) => {
-                let node = &self.workspace.node(index).label();
-                let key = self.keys[&index].to_string();
-                self.sink.event(&Event::NodeCached { node, key });
+                self.hit(index, self.keys[&index]);
                 self.summary.cached += 1;
                 self.made(index, manifest)
             }
             Outcome::Stopped(Stop::InputDamaged(up)) => {
                 let message = format!(
                     "an output of {} in the cache was damaged; it is made again",
-                    self.workspace.node(up).label()
+                    self.node(up).label()
                 );
-                self.sink.event(&Event::Warning { message });
+                self.tell(&Event::Warning { message });
                 let action = self.workspace.action(index, &self.known)?;
                 self.enqueue(index, action, Reason::Lost)
             }
             Outcome::Stopped(Stop::Failed(message, hint)) => {
-                self.fail(index, &message, hint.as_deref());
-                Ok(())
+                self.retry_or_fail(index, &message, hint.as_deref())
             }
             Outcome::Stopped(Stop::Cancelled) => {
+                self.note(index, NodeState::Interrupted, None, None);
                 self.state[index.index()] = State::Lost;
                 Ok(())
             }
         }
+    }
+
+    fn retry_or_fail(
+        &mut self,
+        index: NodeIndex,
+        message: &str,
+        hint: Option<&str>,
+    ) -> Result<(), EngineError> {
+        let failed = self.attempts.entry(index).or_insert(0);
+        *failed += 1;
+        let attempt = *failed + 1;
+        let policy = &self.node(index).policy;
+        if attempt > policy.retries + 1 || self.is_cancelled() {
+            self.fail(index, message, hint);
+            return Ok(());
+        }
+        let wait = policy.wait_before(attempt);
+        self.tell(&Event::NodeRetried {
+            node: self.node(index).label(),
+            attempt,
+            wait_seconds: wait.as_secs_f64(),
+            message,
+        });
+        self.state[index.index()] = State::Ready;
+        let ready = Ready {
+            action: self.workspace.action(index, &self.known)?,
+            reason: Reason::Retried(attempt),
+            passed_over: 0,
+        };
+        self.delayed.push((Instant::now() + wait, index, ready));
+        Ok(())
     }
 
     fn made(&mut self, index: NodeIndex, manifest: Manifest) -> Result<(), EngineError> {
@@ -511,12 +560,12 @@ impl<'s> Dispatcher<'s> {
     }
 
     fn fail(&mut self, index: NodeIndex, message: &str, hint: Option<&str>) {
-        let node = &self.workspace.node(index).label();
-        self.sink.event(&Event::NodeFailed {
-            node,
+        self.tell(&Event::NodeFailed {
+            node: self.node(index).label(),
             message,
             hint,
         });
+        self.note(index, NodeState::Failed, None, Some(message));
         self.state[index.index()] = State::Lost;
         self.summary.failed += 1;
         self.lose_dependants(index);
@@ -524,7 +573,6 @@ impl<'s> Dispatcher<'s> {
 
     /// Gives up on everything that needs a lost node.
     fn lose_dependants(&mut self, index: NodeIndex) {
-        let because = self.workspace.node(index).label();
         let mut queue = VecDeque::from([index]);
         while let Some(lost) = queue.pop_front() {
             for down in std::mem::take(&mut self.blocked[lost.index()]) {
@@ -533,45 +581,107 @@ impl<'s> Dispatcher<'s> {
                 }
                 self.state[down.index()] = State::Lost;
                 queue.push_back(down);
-                self.report_lost(index, down, &because);
+                self.report_lost(lost, down, index);
             }
         }
     }
 
-    fn report_lost(&mut self, lost: NodeIndex, down: NodeIndex, because: &str) {
+    fn report_lost(&mut self, lost: NodeIndex, down: NodeIndex, first: NodeIndex) {
         if !self.is_counted(down) {
             return;
         }
-        let node = &self.workspace.node(down).label();
+        let (node, because) = (self.node(down).label(), self.node(first).label());
         if self.is_counted(lost) {
             self.summary.skipped += 1;
-            self.sink.event(&Event::NodeSkipped { node, because });
+            self.tell(&Event::NodeSkipped { node, because });
             return;
         }
+        self.missing.insert(down, first);
         self.summary.failed += 1;
         let message = &format!("it needs {because}, which is not in the cache");
         let hint = format!("`cpipe run '{because}'` makes it");
-        self.sink.event(&Event::NodeFailed {
+        self.tell(&Event::NodeFailed {
             node,
             message,
             hint: Some(&hint),
         });
+        self.note(down, NodeState::Failed, None, Some(message));
     }
 
-    fn finish(mut self) -> Result<Summary, EngineError> {
-        let known = self
-            .keys
-            .iter()
-            .filter(|(i, _)| self.state[i.index()] == State::Known);
-        let labelled: Vec<(String, ActionKey)> = known
-            .map(|(index, key)| (self.workspace.node(*index).label(), *key))
-            .collect();
-        let found = labelled.iter().map(|(label, key)| (label.as_str(), *key));
-        self.workspace.latest.update(found)?;
+    /// Writes down what became of a node.
+    fn note(
+        &self,
+        index: NodeIndex,
+        state: NodeState,
+        manifest: Option<&Manifest>,
+        message: Option<&str>,
+    ) {
+        let Mode::Run { journal, .. } = self.mode else {
+            return;
+        };
+        let execution = manifest.map(|m| &m.execution);
+        journal.node(&NodeRecord {
+            node: self.node(index).label().to_owned(),
+            key: self.keys.get(&index).copied(),
+            state,
+            attempts: self.attempts.get(&index).copied().unwrap_or(0)
+                + u32::from(state == NodeState::Executed),
+            seconds: execution.map(|e| e.seconds),
+            peak_memory: execution.and_then(|e| e.peak_memory),
+            report: execution.map(|e| e.report.clone()).unwrap_or_default(),
+            message: message.map(str::to_owned),
+        });
+    }
+
+    /// What would happen to each counted node, after [`Dispatcher::begin`] in plan mode.
+    pub(super) fn statuses(&self) -> Vec<(NodeIndex, Status)> {
+        let counted = self.wanted.iter().filter(|index| self.is_counted(**index));
+        counted.map(|index| (*index, self.status(*index))).collect()
+    }
+
+    fn status(&self, index: NodeIndex) -> Status {
+        if let (State::Known, Some(key)) = (&self.state[index.index()], self.keys.get(&index)) {
+            return Status::Cached(*key);
+        }
+        if let Some(ready) = self.ready.get(&index) {
+            return Status::WouldRun(ready.reason.clone());
+        }
+        if let Some(missing) = self.missing.get(&index) {
+            return Status::Unavailable(self.node(*missing).label().to_owned());
+        }
+        let mut inputs = self.workspace.graph.inputs(index).into_iter();
+        let unmade = inputs.find(|(up, _)| self.state[up.index()] != State::Known);
+        let label = unmade.map(|(up, _)| self.node(up).label().to_owned());
+        Status::Unknown(Reason::Waits(label.unwrap_or_default()))
+    }
+
+    pub(super) fn finish(mut self) -> Result<Summary, EngineError> {
+        if let Mode::Run { journal, .. } = self.mode {
+            let known = self
+                .keys
+                .iter()
+                .filter(|(i, _)| self.state[i.index()] == State::Known);
+            let found = known.map(|(index, key)| (self.node(*index).label(), *key));
+            journal.table(found, self.workspace.graph)?;
+            journal.id().clone_into(&mut self.summary.run);
+        }
         self.exports.save()?;
         self.workspace.stats.save()?;
         self.summary.executed = self.executed.len();
-        self.summary.interrupted = self.cancel.load(Ordering::Relaxed);
+        self.summary.interrupted = self.is_cancelled();
         Ok(self.summary)
+    }
+}
+
+/// What a node takes: what is declared, else a fair share of what is free, within its stage's use.
+fn share_of(node: &Node, fair: usize, jobs: usize) -> Share {
+    let policy = &node.policy;
+    let cores = match policy.cores {
+        Some(cores) => cores.min(jobs.max(1)),
+        None => fair.clamp(1, node.work.resources().max_threads.max(1)),
+    };
+    Share {
+        cores,
+        pools: policy.pools.clone(),
     }
 }
