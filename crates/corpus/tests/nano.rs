@@ -46,6 +46,7 @@ fn run(folder: &Path, params: ChunkParams, out: &Path) -> Result<ChunkSet, Stage
     let inputs = Inputs {
         roles: BTreeMap::from([("source".to_owned(), vec![node])]),
         sources: BTreeMap::new(),
+        hashed: BTreeMap::new(),
     };
     let context = StageContext {
         threads: 1,

@@ -179,6 +179,11 @@ fn gather(workspace: &Workspace<'_>, job: &Job<'_>) -> Result<Inputs, Stop> {
     check_sources(workspace, node, &job.action)?;
     for source in node.work.sources() {
         let files = source_files(&source.path)?;
+        for path in files.values() {
+            if let Some(digest) = workspace.stats.hashed(path) {
+                inputs.hashed.insert(path.clone(), digest);
+            }
+        }
         inputs.sources.insert(source.name, files);
     }
     Ok(inputs)

@@ -207,6 +207,9 @@ pub struct Inputs {
     pub roles: BTreeMap<String, Vec<InputNode>>,
     /// Files outside the cache: source name → (relative name → path).
     pub sources: BTreeMap<String, BTreeMap<String, PathBuf>>,
+    /// Digests of those files, where they were hashed already. They hold only while the stage
+    /// runs: the engine checks afterwards that no source has moved.
+    pub hashed: BTreeMap<PathBuf, Digest>,
 }
 
 impl Inputs {

@@ -40,6 +40,7 @@ fn inputs<const N: usize>(roles: [(&str, Vec<InputNode>); N]) -> Inputs {
     Inputs {
         roles: roles.map(|(n, nodes)| (n.to_owned(), nodes)).into(),
         sources: BTreeMap::new(),
+        hashed: BTreeMap::new(),
     }
 }
 
