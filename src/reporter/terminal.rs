@@ -19,6 +19,8 @@ struct State {
     running: BTreeMap<String, ProgressBar>,
     wanted: usize,
     done: usize,
+    /// Node that failed → the nodes that could not run because of it.
+    skipped: BTreeMap<String, Vec<String>>,
 }
 
 impl Terminal {
@@ -97,6 +99,16 @@ impl Terminal {
     }
 }
 
+/// The first nodes, and how many more there are.
+fn some_of(nodes: &[String]) -> String {
+    match nodes {
+        [first, second, third, _, more @ ..] if !more.is_empty() => {
+            format!("{first}, {second}, {third} and {} more", more.len() + 1)
+        }
+        few => few.join(", "),
+    }
+}
+
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
@@ -135,7 +147,9 @@ impl EventSink for Terminal {
             }
             Event::NodeSkipped { node, because } => {
                 self.ended(node);
-                self.say(&format!("skipped {node}: {because} failed"));
+                let mut state = self.lock();
+                let nodes = state.skipped.entry((*because).to_owned()).or_default();
+                nodes.push((*node).to_owned());
             }
             Event::Warning { message } => self.say(&format!("warning: {message}")),
             Event::RunFinished {
@@ -146,6 +160,10 @@ impl EventSink for Terminal {
             } => {
                 if let Some(overall) = self.lock().overall.take() {
                     overall.finish_and_clear();
+                }
+                let skipped = std::mem::take(&mut self.lock().skipped);
+                for (because, nodes) in skipped {
+                    self.say(&format!("skipped {}: {because} failed", some_of(&nodes)));
                 }
                 let ended = if *executed == 0 && *failed == 0 {
                     "up to date: "

@@ -47,7 +47,11 @@ impl<'a> Exports<'a> {
             .outputs
             .iter()
             .map(|(name, artifact)| (self.outputs.join(folder).join(name), *artifact))
-            .filter(|(path, artifact)| self.found(path) != Some(artifact.digest))
+            // Without the `.` of `export: .`, which a person would stumble over.
+            .map(|(path, artifact)| (path.components().collect(), artifact))
+            .filter(|(path, artifact): &(PathBuf, Artifact)| {
+                self.found(path) != Some(artifact.digest)
+            })
             .collect()
     }
 

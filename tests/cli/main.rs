@@ -1,0 +1,18 @@
+//! The user's view: the real binary in temp folders.
+
+mod cat;
+mod command;
+mod determinism;
+mod env;
+mod exports;
+mod gc;
+mod graph;
+mod layout;
+mod plan;
+mod readme;
+mod run;
+mod run_only;
+mod sources;
+mod spec;
+mod update;
+mod verify;
