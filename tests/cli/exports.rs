@@ -52,6 +52,25 @@ fn an_edit_is_kept_when_the_result_changes_too() {
 }
 
 #[test]
+fn an_edit_in_a_folder_is_kept_as_often_as_it_is_made() {
+    let env = TestEnv::of(
+        "version: 1\nstages:\n  only:\n    run: { command: { program: [sh, -c, 'mkdir t; echo 1 > t/x; echo 2 > t/y'], outputs: [t/] } }\n    export: .\n",
+    );
+    env.run(&[]).assert_executed(&["only"]);
+    let before = env.files("outputs");
+    assert_eq!(before.len(), 2);
+    for _ in 0..2 {
+        env.remove("outputs/t/x");
+        env.write("outputs/t/new", "mine\n");
+        env.run(&[]).assert_executed(&[]);
+        let mut after = env.files("outputs");
+        after.retain(|name, _| !name.contains(".edited-"));
+        assert!(after == before, "{after:?}");
+        assert_eq!(set_aside(&env), ["mine\n", "2\n"]);
+    }
+}
+
+#[test]
 fn an_edited_output_is_no_input() {
     let env = TestEnv::warm_study();
     let before = env.files("outputs");

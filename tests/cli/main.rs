@@ -1,5 +1,7 @@
 //! The user's view: the real binary in temp folders.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod cat;
 mod command;
 mod determinism;
@@ -7,6 +9,7 @@ mod env;
 mod exports;
 mod gc;
 mod graph;
+mod interrupt;
 mod layout;
 mod plan;
 mod readme;

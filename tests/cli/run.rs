@@ -3,7 +3,7 @@
 use std::fs::{File, FileTimes};
 use std::time::{Duration, SystemTime};
 
-use crate::env::{Run, TestEnv};
+use crate::env::{Run, TestEnv, repository};
 
 const OUTPUTS: [&str; 15] = [
     "cells.csv",
@@ -138,7 +138,7 @@ fn touched_sources_run_nothing() {
 fn a_changed_text_runs_the_text_cells_and_what_follows() {
     let env = TestEnv::warm_study();
     env.change("assets/nano/eval/text/kjv-1-ruth.txt", |text| {
-        text[100] ^= 1
+        text[100] ^= 1;
     });
     env.cpipe(&["update", "eval/text"]).assert_code(0);
     let run = env.run(&[]);
@@ -157,7 +157,7 @@ fn a_changed_text_runs_the_text_cells_and_what_follows() {
 fn a_changed_text_that_no_chunk_holds_stops_at_the_chunks() {
     let env = TestEnv::warm_study();
     env.change("assets/nano/eval/text/kjv-7-james.txt", |text| {
-        text[100] ^= 1
+        text[100] ^= 1;
     });
     env.cpipe(&["update"]).assert_code(0);
     let changed = ["chunk[modality=text]", "corpus[modality=text]"];
@@ -254,6 +254,34 @@ fn another_profile_has_its_own_outputs() {
         "one\nHELLO\none\nHELLO\n"
     );
     assert_ran(&env.run(&[]), &[]);
+}
+
+#[test]
+fn the_cache_and_the_pipeline_may_lie_elsewhere() {
+    let (env, elsewhere) = (TestEnv::commands(), TestEnv::of(""));
+    let file = env.path("pipeline.yaml");
+    let cache = elsewhere.path("shared");
+    let variables = [("CPIPE_CACHE", cache.to_str().unwrap())];
+    let run = ["run", "--file", file.to_str().unwrap()];
+    elsewhere.cpipe_with(&run, &variables).assert_code(0);
+    assert_eq!(env.read("outputs/joined.txt"), "one\nhello\none\nhello\n");
+    assert!(env.files("cache").is_empty() && elsewhere.files("outputs").is_empty());
+    assert!(!elsewhere.files("shared/v1/blobs").is_empty());
+}
+
+#[test]
+fn every_source_of_the_repository_is_as_declared() {
+    let env = TestEnv::of("");
+    let pipeline = repository().join("pipeline.yaml");
+    let file = ["--file", pipeline.to_str().unwrap(), "--cache", "cache"];
+    let sources = ["weights", "tokenizer", "corpus"];
+    let run = env.run(&[&file[..], &sources].concat());
+    assert_eq!(run.assert_done().executed.len(), 25 + 1 + 3);
+    let plan = env.cpipe(&[&["plan"], &file[..]].concat());
+    assert!(
+        plan.text()
+            .ends_with("29 up to date, 84 would run or may have to\n")
+    );
 }
 
 #[test]

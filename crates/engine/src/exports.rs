@@ -99,7 +99,12 @@ impl<'a> Exports<'a> {
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let aside = path.with_file_name(format!("{name}.edited-{}", &found.hex()[..8]));
-        fs_err::rename(path, &aside).map_err(|e| EngineError::io("move", path, e))?;
+        // A folder can't be moved over the one that the same edit left there before.
+        if aside.is_dir() && self.found(&aside) == Some(found) {
+            fs_err::remove_dir_all(path).map_err(|e| EngineError::io("replace", path, e))?;
+        } else {
+            fs_err::rename(path, &aside).map_err(|e| EngineError::io("move", path, e))?;
+        }
         Ok(Some(aside))
     }
 

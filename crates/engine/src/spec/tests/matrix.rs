@@ -127,7 +127,7 @@ fn mistakes_are_told_with_their_place() {
         let Err(errors) = load_plain(&text) else {
             panic!("{case}: nothing was said");
         };
-        all += &format!("== {case}\n{}", render(&text, &errors));
+        all += &["== ", case, "\n", &render(&text, &errors)].concat();
     }
     insta::assert_snapshot!(all);
 }
