@@ -187,4 +187,8 @@ fn outputs_that_cannot_be_written() {
     let output = env.cpipe(&["run", "-j1"]);
     output.assert_code(30);
     assert_shown!(env, output);
+    // Programs that read the events see their end all the same.
+    assert_eq!(env.run(&[]).code, 30);
+    env.remove("outputs");
+    env.run(&[]).assert_executed(&[]);
 }

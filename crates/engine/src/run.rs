@@ -120,11 +120,13 @@ pub fn run(
     let _in_use = workspace.cache.lock_shared()?;
     let started = Instant::now();
     let (sender, receiver) = mpsc::channel();
-    let mut summary = std::thread::scope(|scope| {
+    let (outcome, finished) = std::thread::scope(|scope| {
         let mut dispatcher = Dispatcher::new(workspace, targets, options, cancel, sink);
-        dispatcher.run(scope, &sender, &receiver)?;
-        dispatcher.finish()
-    })?;
+        let outcome = dispatcher.run(scope, &sender, &receiver);
+        // What was made before an error counts all the same.
+        (outcome, dispatcher.finish())
+    });
+    let mut summary = finished?;
     summary.seconds = started.elapsed().as_secs_f64();
     sink.event(&Event::RunFinished {
         executed: summary.executed,
@@ -132,7 +134,7 @@ pub fn run(
         failed: summary.failed,
         seconds: summary.seconds,
     });
-    Ok(summary)
+    outcome.map(|()| summary)
 }
 
 struct Dispatcher<'s> {
