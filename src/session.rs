@@ -204,7 +204,11 @@ pub(crate) fn open_cache(args: &PipelineArgs) -> Result<Cache, CliError> {
         Some(folder) => folder.clone(),
         None => folder_of(&args.file)?.join("cache"),
     };
-    Ok(Cache::open(&folder)?)
+    Cache::open(&folder).map_err(|error| {
+        let message = format!("the cache in {} cannot be used: {error}", folder.display());
+        let hint = "make it a folder that you may write to, or name another one with --cache";
+        CliError::new(Kind::Cache, &message, Some(hint))
+    })
 }
 
 fn read_pipeline(path: &Path) -> Result<String, CliError> {

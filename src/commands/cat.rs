@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use cpipe_analysis::table;
+use cpipe_engine::EngineError;
 use cpipe_engine::manifest::Manifest;
 use cpipe_engine::plan::Workspace;
 
@@ -22,6 +23,11 @@ pub(crate) fn cat(pipeline: &PipelineArgs, args: &CatArgs) -> Result<u8, CliErro
     let workspace = session.workspace();
     let manifest = session.manifest(index)?;
     let path = blob_path(&workspace, &manifest, node, output)?;
+    if args.format.is_some() && !output.ends_with(".parquet") {
+        let message = format!("`{output}` is not a Parquet table");
+        let hint = "leave out --format to get it as it is";
+        return Err(CliError::new(Kind::Usage, &message, Some(hint)));
+    }
     write_out(&path, output, args.format)?;
     Ok(0)
 }
@@ -33,14 +39,23 @@ fn blob_path(
     output: &str,
 ) -> Result<std::path::PathBuf, CliError> {
     let blobs = &workspace.cache.blobs;
+    let unreadable = |error: EngineError| {
+        let message = format!("{node}:{output} cannot be read: {error}");
+        let hint = format!("`cpipe run --force '{node}'` makes it again");
+        CliError::new(Kind::Cache, &message, Some(&hint))
+    };
     if let Some(artifact) = manifest.outputs.get(output) {
-        return Ok(blobs.verified(artifact.digest)?);
+        return blobs.verified(artifact.digest).map_err(unreadable);
     }
     if let Some((folder, file)) = output.split_once('/')
         && let Some(artifact) = manifest.outputs.get(folder)
-        && let Some(digest) = blobs.listing(artifact.digest)?.0.get(file)
+        && let Some(digest) = blobs
+            .listing(artifact.digest)
+            .map_err(unreadable)?
+            .0
+            .get(file)
     {
-        return Ok(blobs.verified(*digest)?);
+        return blobs.verified(*digest).map_err(unreadable);
     }
     let known: Vec<&str> = manifest.outputs.keys().map(String::as_str).collect();
     let message = format!("{node} has no output `{output}`");

@@ -1,9 +1,11 @@
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use cpipe_engine::digest::Pin;
 use cpipe_engine::event::EventSink;
 use cpipe_engine::plan::Workspace;
 use cpipe_engine::run::{self, SourceProblem, Summary};
-use cpipe_engine::spec::SpecError;
+use cpipe_engine::spec::{SourceEntry, SpecError};
 use petgraph::graph::NodeIndex;
 
 use crate::cli::{PipelineArgs, PlanArgs, RunArgs};
@@ -106,33 +108,55 @@ fn check_sources(
 fn describe(session: &Session, problem: &SourceProblem) -> SpecError {
     let mut sources = session.pipeline.sources.iter();
     let entry = sources.find(|(_, entry)| entry.path == problem.path);
-    let name = entry.map_or("", |(name, _)| name.as_str());
     let path = problem
         .path
         .strip_prefix(&session.pipeline.root)
         .unwrap_or(&problem.path);
+    match entry {
+        Some((name, entry)) => describe_source(name, entry, path, problem),
+        None => describe_file(session, path, &problem.path),
+    }
+}
+
+/// A source that is gone, or not what it is declared to be.
+fn describe_source(
+    name: &str,
+    entry: &SourceEntry,
+    path: &Path,
+    problem: &SourceProblem,
+) -> SpecError {
     let path = path.display();
-    let span = entry.and_then(|(_, entry)| entry.pin_span.clone());
-    let expected = problem
-        .expected
-        .as_ref()
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    match &problem.found {
-        Some(found) => SpecError {
-            message: format!("source `{name}` is not what it is declared to be: {path}"),
-            span,
-            label: Some(format!("declared {expected}, found {found}")),
-            help: Some(format!(
-                "restore {path}; or, if the change is meant, accept it with `cpipe update {name}`"
-            )),
-        },
-        None => SpecError {
+    let span = entry.pin_span.clone();
+    let digest = |pin: &Option<Pin>| pin.as_ref().map(ToString::to_string).unwrap_or_default();
+    if problem.found.is_none() {
+        return SpecError {
             message: format!("source `{name}` is missing: {path}"),
             span,
             label: Some("its content is not in the cache either".into()),
             help: Some(format!("put the file back at {path}, or correct its path")),
-        },
+        };
+    }
+    let (declared, found) = (digest(&problem.expected), digest(&problem.found));
+    SpecError {
+        message: format!("source `{name}` is not what it is declared to be: {path}"),
+        span,
+        label: Some(format!("declared {declared}, found {found}")),
+        help: Some(format!(
+            "restore {path}; or, if the change is meant, accept it with `cpipe update {name}`"
+        )),
+    }
+}
+
+/// A file that a stage reads without a source of its own.
+fn describe_file(session: &Session, path: &Path, whole: &Path) -> SpecError {
+    let mut nodes = session.pipeline.graph.dag.node_weights();
+    let reader = nodes.find(|node| node.work.sources().iter().any(|s| s.path == whole));
+    let path = path.display();
+    SpecError {
+        message: format!("the file {path} is missing"),
+        span: reader.map(|node| node.span.clone()),
+        label: Some("this stage reads it".into()),
+        help: Some(format!("put the file back at {path}, or correct its path")),
     }
 }
 

@@ -1,3 +1,4 @@
+use cpipe_engine::EngineError;
 use cpipe_engine::digest::Pin;
 use cpipe_engine::spec::SourceEntry;
 
@@ -14,7 +15,8 @@ pub(crate) fn update(pipeline: &PipelineArgs, args: &UpdateArgs) -> Result<u8, C
         let (Some(pin), Some(span)) = (&entry.pin, &entry.pin_span) else {
             continue;
         };
-        let found = session.stats.digest(&entry.path, pin.algorithm)?;
+        let digest = session.stats.digest(&entry.path, pin.algorithm);
+        let found = digest.map_err(|error| unreadable(name, &error))?;
         if found != *pin {
             text += &[
                 name,
@@ -35,6 +37,12 @@ pub(crate) fn update(pipeline: &PipelineArgs, args: &UpdateArgs) -> Result<u8, C
     }
     super::print(&text)?;
     Ok(0)
+}
+
+fn unreadable(name: &str, error: &EngineError) -> CliError {
+    let message = format!("source `{name}` has no digest: {error}");
+    let hint = "put it back, correct its path, or name the sources to update";
+    CliError::new(Kind::Spec, &message, Some(hint))
 }
 
 fn chosen<'s>(

@@ -21,6 +21,8 @@ struct State {
     wanted: usize,
     done: usize,
     failures: Vec<String>,
+    /// Node that failed → the nodes that could not run because of it.
+    skipped: BTreeMap<String, Vec<String>>,
 }
 
 impl Terminal {
@@ -129,6 +131,16 @@ impl Terminal {
     }
 }
 
+/// The first nodes, and how many more there are.
+fn some_of(nodes: &[String]) -> String {
+    match nodes {
+        [first, second, third, _, more @ ..] if !more.is_empty() => {
+            format!("{first}, {second}, {third} and {} more", more.len() + 1)
+        }
+        few => few.join(", "),
+    }
+}
+
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
@@ -190,7 +202,9 @@ impl EventSink for Terminal {
             }
             Event::NodeSkipped { node, because } => {
                 self.ended(node);
-                self.say(&format!("skipped {node}: {because} failed"));
+                let mut state = self.lock();
+                let nodes = state.skipped.entry((*because).to_owned()).or_default();
+                nodes.push((*node).to_owned());
             }
             Event::Warning { message } => self.say(&format!("warning: {message}")),
             Event::RunFinished {
@@ -207,6 +221,10 @@ impl EventSink for Terminal {
                 } else {
                     ""
                 };
+                let skipped = std::mem::take(&mut self.lock().skipped);
+                for (because, nodes) in skipped {
+                    self.say(&format!("skipped {}: {because} failed", some_of(&nodes)));
+                }
                 self.summarise_failures();
                 self.say(&format!(
                     "{ended}{executed} executed, {cached} cached, {failed} failed in {seconds:.2} s"

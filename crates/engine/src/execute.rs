@@ -374,7 +374,12 @@ fn collect(
             }
             OutputKind::Dir => collect_folder(cache, &output.name, &path, report)?,
             OutputKind::File => {
-                let message = format!("it did not write its output `{}`", output.name);
+                let name = &output.name;
+                let message = if path.is_dir() {
+                    format!("its output `{name}` is declared as a file, but it made a folder")
+                } else {
+                    format!("it did not write its output `{name}`")
+                };
                 return Err(Stop::Failed(message, None));
             }
         };

@@ -46,7 +46,11 @@ impl<'a> Exports<'a> {
             .outputs
             .iter()
             .map(|(name, artifact)| (self.outputs.join(folder).join(name), *artifact))
-            .filter(|(path, artifact)| self.found(path) != Some(artifact.digest))
+            // Without the `.` of `export: .`, which a person would stumble over.
+            .map(|(path, artifact)| (path.components().collect(), artifact))
+            .filter(|(path, artifact): &(PathBuf, Artifact)| {
+                self.found(path) != Some(artifact.digest)
+            })
             .collect()
     }
 
@@ -95,7 +99,12 @@ impl<'a> Exports<'a> {
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let aside = path.with_file_name(format!("{name}.edited-{}", &found.hex()[..8]));
-        fs_err::rename(path, &aside).map_err(|e| EngineError::io("move", path, e))?;
+        // A folder can't be moved over the one that the same edit left there before.
+        if aside.is_dir() && self.found(&aside) == Some(found) {
+            fs_err::remove_dir_all(path).map_err(|e| EngineError::io("replace", path, e))?;
+        } else {
+            fs_err::rename(path, &aside).map_err(|e| EngineError::io("move", path, e))?;
+        }
         Ok(Some(aside))
     }
 

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::cell::Cell;
 use crate::digest::{Digest, Pin};
+use crate::error::without_path;
 
 /// Name and version of a stage's behaviour.
 ///
@@ -362,7 +363,7 @@ impl StageError {
     pub fn io(path: impl Into<PathBuf>, source: io::Error) -> Self {
         Self::Io {
             path: path.into(),
-            source,
+            source: without_path(source),
         }
     }
 }

@@ -505,6 +505,7 @@ impl<'s> Dispatcher<'s> {
                 self.enqueue(index, action, Reason::Lost)
             }
             Outcome::Stopped(Stop::Failed(message, hint)) => {
+                let hint = self.with_origins(index, hint);
                 self.retry_or_fail(index, &message, hint.as_deref())
             }
             Outcome::Stopped(Stop::Cancelled) => {
@@ -569,6 +570,14 @@ impl<'s> Dispatcher<'s> {
         self.state[index.index()] = State::Lost;
         self.summary.failed += 1;
         self.lose_dependants(index);
+    }
+
+    /// A hint that names the user's own files: a stage only knows their copies in the cache.
+    fn with_origins(&self, index: NodeIndex, hint: Option<String>) -> Option<String> {
+        let origins = self.workspace.graph.origins(index).into_iter();
+        let told = origins.map(|(role, path)| format!("`{role}` comes from {}", path.display()));
+        let lines: Vec<String> = hint.into_iter().chain(told).collect();
+        (!lines.is_empty()).then(|| lines.join("\n  "))
     }
 
     /// Gives up on everything that needs a lost node.

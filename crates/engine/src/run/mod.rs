@@ -90,16 +90,18 @@ pub fn run(
     let started = Instant::now();
     let journal = Journal::begin(workspace.cache, &options.info, options.jobs)?;
     let (sender, receiver) = mpsc::channel();
-    let mut summary = std::thread::scope(|scope| {
+    let (outcome, finished) = std::thread::scope(|scope| {
         let mode = Mode::Run {
             journal: &journal,
             cancel,
             sink,
         };
         let mut dispatcher = Dispatcher::new(workspace, targets, options, mode);
-        dispatcher.run(scope, &sender, &receiver)?;
-        dispatcher.finish()
-    })?;
+        let outcome = dispatcher.run(scope, &sender, &receiver);
+        // What was made before an error counts all the same.
+        (outcome, dispatcher.finish())
+    });
+    let mut summary = finished?;
     summary.seconds = started.elapsed().as_secs_f64();
     journal.end(&summary)?;
     sink.event(&Event::RunFinished {
@@ -108,7 +110,7 @@ pub fn run(
         failed: summary.failed,
         seconds: summary.seconds,
     });
-    Ok(summary)
+    outcome.map(|()| summary)
 }
 
 /// What [`run`] would do, by node in the order of the graph; changes nothing.
