@@ -1,6 +1,6 @@
 //! The `aggregate` stage: one row per cell and protocol, with intervals over chunks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use cpipe_data::observations::Observation;
 use cpipe_data::scores::{self, ChunkScore, ModelFacts};
@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::bootstrap::{generator, interval, resample};
+use crate::cells_report;
 use crate::error::AnalysisError;
 use crate::table::{self, ChunkRow};
-use crate::text_table::TextTable;
 
 /// Parameters of the `aggregate` stage.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -201,43 +201,6 @@ fn protocols(cells: &[CellScores]) -> Vec<String> {
     names
 }
 
-/// A table for each protocol: models by rows, steps by columns, mean ± half the 95 % interval.
-fn text_tables(rows: &[Observation], protocols: &[String]) -> Vec<TextTable> {
-    let steps: BTreeSet<u64> = rows.iter().map(|r| r.step).collect();
-    let table = |protocol: &String| {
-        let of_protocol: Vec<&Observation> =
-            rows.iter().filter(|r| r.protocol == *protocol).collect();
-        let mut lines: Vec<Vec<String>> = Vec::new();
-        for row in &of_protocol {
-            let name = format!("{} {}", row.modality, row.model);
-            if lines.last().is_none_or(|line| line[0] != name) {
-                lines.push(vec![name, row.params_non_embedding.to_string()]);
-            }
-            if let Some(line) = lines.last_mut() {
-                let half = (row.cr_hi - row.cr_lo) / 2.0;
-                line.push(if row.cr_mean.is_finite() {
-                    format!("{:.4} ± {half:.4}", row.cr_mean)
-                } else {
-                    "–".to_owned()
-                });
-            }
-        }
-        let header = ["cell".to_owned(), "P non-embedding".to_owned()];
-        let chunks = of_protocol.first().map_or(0, |row| row.chunks);
-        TextTable {
-            title: format!(
-                "Compression ratio by training step, protocol {protocol}, {chunks} chunks a cell: mean ± half the 95 % bootstrap interval over chunks"
-            ),
-            header: header
-                .into_iter()
-                .chain(steps.iter().map(u64::to_string))
-                .collect(),
-            rows: lines,
-        }
-    };
-    protocols.iter().map(table).collect()
-}
-
 impl Stage for Aggregate {
     fn id(&self) -> StageId {
         StageId {
@@ -258,14 +221,9 @@ impl Stage for Aggregate {
     }
 
     fn outputs(&self) -> Vec<OutputSpec> {
-        let names = [
-            "cells.parquet",
-            "cells.csv",
-            "cells.md",
-            "cells.tex",
-            "chunks.parquet",
-        ];
-        names.into_iter().map(OutputSpec::file).collect()
+        let names = cells_report::NAMES.into_iter();
+        let names = names.chain(["chunks.parquet"]);
+        names.map(OutputSpec::file).collect()
     }
 
     fn run(
@@ -303,11 +261,7 @@ impl Stage for Aggregate {
             .flat_map(|cell| protocols.iter().map(|p| self.observe(cell, p)))
             .collect();
         rows.sort_by_key(place);
-        table::write_cells(
-            &rows,
-            &outputs.path("cells.parquet"),
-            &outputs.path("cells.csv"),
-        )?;
+        cells_report::write(&rows, outputs)?;
         let chunk_rows: Vec<ChunkRow<'_>> = cells
             .iter()
             .flat_map(|cell| {
@@ -320,13 +274,6 @@ impl Stage for Aggregate {
             })
             .collect();
         table::write_chunks(&chunk_rows, &outputs.path("chunks.parquet"))?;
-        let tables = text_tables(&rows, &protocols);
-        let write = |name: &str, texts: Vec<String>| {
-            let path = outputs.path(name);
-            std::fs::write(&path, texts.join("\n")).map_err(|e| StageError::io(path, e))
-        };
-        write("cells.md", tables.iter().map(TextTable::markdown).collect())?;
-        write("cells.tex", tables.iter().map(TextTable::latex).collect())?;
         Ok(Report::default())
     }
 }

@@ -43,9 +43,9 @@ pub fn write_cells(rows: &[Observation], parquet: &Path, csv: &Path) -> Result<(
         "protocol" = |r| r.protocol.as_str(), "chunks" = |r| r.chunks,
         "cr_mean" = |r| r.cr_mean, "cr_std" = |r| r.cr_std, "cr_sem" = |r| r.cr_sem,
         "cr_lo" = |r| r.cr_lo, "cr_hi" = |r| r.cr_hi, "cr_sum_ratio" = |r| r.cr_sum_ratio,
-        "bits_per_byte" = |r| r.bits_per_byte, "tokens" = |r| r.tokens,
-        "tokens_scored" = |r| r.tokens_scored, "dropped" = |r| r.dropped, "nan" = |r| r.nan,
-        "floored" = |r| r.floored,
+        "bits_per_byte" = |r| r.bits_per_byte, "tokens" = |r| counted(r, r.tokens),
+        "tokens_scored" = |r| counted(r, r.tokens_scored), "dropped" = |r| counted(r, r.dropped),
+        "nan" = |r| counted(r, r.nan), "floored" = |r| counted(r, r.floored),
     ];
     let mut frame = frame(columns, parquet)?;
     write_parquet(&mut frame, parquet)?;
@@ -53,6 +53,11 @@ pub fn write_cells(rows: &[Observation], parquet: &Path, csv: &Path) -> Result<(
     CsvWriter::new(file)
         .finish(&mut frame)
         .map_err(|e| AnalysisError::table(csv, e))
+}
+
+/// A count, or nothing where the tokens were never counted.
+fn counted(row: &Observation, count: u64) -> Option<u64> {
+    (row.tokens > 0).then_some(count)
 }
 
 /// Writes `chunks.parquet`.

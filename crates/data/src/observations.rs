@@ -5,6 +5,30 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Names of the columns, in their order.
+pub const COLUMNS: [&str; 20] = [
+    "model",
+    "params_nominal",
+    "params_total",
+    "params_non_embedding",
+    "step",
+    "modality",
+    "protocol",
+    "chunks",
+    "cr_mean",
+    "cr_std",
+    "cr_sem",
+    "cr_lo",
+    "cr_hi",
+    "cr_sum_ratio",
+    "bits_per_byte",
+    "tokens",
+    "tokens_scored",
+    "dropped",
+    "nan",
+    "floored",
+];
+
 /// One row of the cells table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,7 +63,7 @@ pub struct Observation {
     pub cr_sum_ratio: f64,
     /// Σ bits / Σ raw bytes that the scored tokens cover.
     pub bits_per_byte: f64,
-    /// Tokens in all chunks.
+    /// Tokens in all chunks; 0 where a table does not tell, and then the counts below are unknown too.
     pub tokens: u64,
     /// Tokens that were scored.
     pub tokens_scored: u64,
