@@ -8,8 +8,8 @@ use cpipe_data::scores::ModelFacts;
 
 use super::config::{ARCHITECTURE, Config};
 use super::weights::{Shards, Tensors, missing, transpose};
-use crate::LmError;
 use crate::kernels::{Activation, Rotary, ops};
+use crate::{LmError, ModelShape, Sequence};
 
 struct Norm {
     weight: Tensor,
@@ -124,13 +124,24 @@ impl Model {
         }
     }
 
-    /// Natural log-probability of `ids[1..]`, each given all ids before it; one element less than
-    /// `ids` has.
+    /// What a plan has to know of the model.
+    pub fn shape(&self) -> ModelShape {
+        ModelShape {
+            context: self.context(),
+            vocabulary: self.config.vocab_size as u64,
+        }
+    }
+
+    /// Natural log-probabilities of each sequence's targets, each given all ids before it.
     ///
     /// # Errors
     /// When there are more ids than the context has positions, or an id outside the vocabulary.
-    pub fn log_probs(&self, ids: &[u32]) -> Result<Vec<f32>, LmError> {
-        let context = self.context();
+    pub fn log_probs(&self, batch: &[Sequence]) -> Result<Vec<Vec<f32>>, LmError> {
+        batch.iter().map(|sequence| self.score(sequence)).collect()
+    }
+
+    fn score(&self, sequence: &Sequence) -> Result<Vec<f32>, LmError> {
+        let (context, ids) = (self.context(), &sequence.ids);
         if ids.len() > context {
             let n = ids.len();
             return Err(LmError::Tokens(format!(
@@ -142,9 +153,9 @@ impl Model {
             let reason = format!("token {id} is outside the model's vocabulary of {rows}");
             return Err(LmError::Tokens(reason));
         }
-        match ids {
-            [] | [_] => Ok(Vec::new()),
-            [seen @ .., _] => Ok(self.forward(seen, &ids[1..])?),
+        match (ids.as_slice(), sequence.targets()) {
+            (_, []) | ([], _) => Ok(Vec::new()),
+            ([seen @ .., _], targets) => Ok(self.forward(seen, targets)?),
         }
     }
 
@@ -154,7 +165,8 @@ impl Model {
         for layer in &self.layers {
             x = self.layer(layer, &x)?;
         }
-        let hidden = self.final_norm.apply(&x)?;
+        let scored = x.narrow(0, x.dim(0)? - targets.len(), targets.len())?;
+        let hidden = self.final_norm.apply(&scored)?;
         let targets = Tensor::new(targets, &Device::Cpu)?;
         ops::log_probs(&hidden, &self.output, &targets)?.to_vec1()
     }
