@@ -8,7 +8,7 @@ use cpipe_data::tokens::{TokenSet, TokenizedChunk};
 use super::account;
 use super::layout::{Layout, Window};
 use super::named::Protocol;
-use crate::LmError;
+use crate::{LmError, Sequence};
 
 /// What a plan has to know of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,24 @@ pub struct ModelShape {
     pub context: usize,
     /// Rows of its output matrix.
     pub vocabulary: u64,
+}
+
+impl ModelShape {
+    /// Whether the model can take a sequence.
+    pub(crate) fn check(self, sequence: &Sequence) -> Result<(), LmError> {
+        let (n, context, rows) = (sequence.ids.len(), self.context, self.vocabulary);
+        if n > context {
+            let reason = format!("{n} tokens exceed the context of {context}");
+            return Err(LmError::Tokens(reason));
+        }
+        match sequence.ids.iter().find(|id| u64::from(**id) >= rows) {
+            None => Ok(()),
+            Some(id) => {
+                let reason = format!("token {id} is outside the model's vocabulary of {rows}");
+                Err(LmError::Tokens(reason))
+            }
+        }
+    }
 }
 
 /// The windows that a set of protocols needs, each once.
