@@ -78,14 +78,14 @@ impl Aggregate {
             .filter(|r| r.protocol == protocol)
             .collect();
         let kept: Vec<&ChunkScore> = rows.iter().copied().filter(|r| !r.dropped).collect();
-        let ratios: Vec<f64> = kept.iter().map(|r| r.cr).collect();
         let parts = [
             protocol,
             &cell.model,
             &cell.step.to_string(),
             &cell.modality,
         ];
-        let spread = Spread::of(&ratios, self.0.bootstrap, self.0.seed, &parts);
+        let pooled = kept.iter().any(|r| r.pooled);
+        let spread = Spread::of(&kept, pooled, self.0.bootstrap, self.0.seed, &parts);
         let sum = |value: fn(&ChunkScore) -> f64| kept.iter().map(|r| value(r)).sum::<f64>();
         let count = |value: fn(&ChunkScore) -> u64| rows.iter().map(|r| value(r)).sum::<u64>();
         Observation {
@@ -97,13 +97,21 @@ impl Aggregate {
             modality: cell.modality.clone(),
             protocol: protocol.to_owned(),
             chunks: rows.len() as u64,
+            cr: spread.average,
             cr_mean: spread.mean,
             cr_std: spread.std,
             cr_sem: spread.sem,
             cr_lo: spread.lo,
             cr_hi: spread.hi,
-            cr_sum_ratio: sum(|r| r.compressed_bits) / sum(|r| r.raw_bits),
+            cr_sum_ratio: pool(&kept),
             bits_per_byte: sum(|r| r.bits) / sum(|r| r.bytes_covered as f64),
+            side_bits: sum(|r| r.side_bits),
+            context_min: rows.iter().map(|r| r.context_min).min().unwrap_or_default(),
+            context_mean: rows
+                .iter()
+                .map(|r| r.context_mean * r.tokens_scored as f64)
+                .sum::<f64>()
+                / rows.iter().map(|r| r.tokens_scored as f64).sum::<f64>(),
             tokens: count(|r| r.tokens),
             tokens_scored: count(|r| r.tokens_scored),
             dropped: (rows.len() - kept.len()) as u64,
@@ -113,8 +121,16 @@ impl Aggregate {
     }
 }
 
-/// Mean and spread of the per-chunk ratios.
+/// Σ compressed bits / Σ raw bits.
+fn pool(rows: &[&ChunkScore]) -> f64 {
+    let sum = |value: fn(&ChunkScore) -> f64| rows.iter().map(|r| value(r)).sum::<f64>();
+    sum(|r| r.compressed_bits) / sum(|r| r.raw_bits)
+}
+
+/// Average and spread of the per-chunk ratios.
 struct Spread {
+    /// As the protocol takes it.
+    average: f64,
     mean: f64,
     std: f64,
     sem: f64,
@@ -123,17 +139,29 @@ struct Spread {
 }
 
 impl Spread {
-    fn of(ratios: &[f64], replicates: usize, seed: u64, parts: &[&str]) -> Self {
+    fn of(
+        rows: &[&ChunkScore],
+        pooled: bool,
+        replicates: usize,
+        seed: u64,
+        parts: &[&str],
+    ) -> Self {
+        let ratios: Vec<f64> = rows.iter().map(|r| r.cr).collect();
         let n = ratios.len() as f64;
         let mean = ratios.iter().sum::<f64>() / n;
         let squares: f64 = ratios.iter().map(|r| (r - mean) * (r - mean)).sum();
         let mut random = generator(seed, parts);
         let means = (0..replicates).filter(|_| !ratios.is_empty()).map(|_| {
             let drawn = resample(&mut random, ratios.len());
-            drawn.into_iter().map(|i| ratios[i]).sum::<f64>() / n
+            if pooled {
+                pool(&drawn.into_iter().map(|i| rows[i]).collect::<Vec<_>>())
+            } else {
+                drawn.into_iter().map(|i| ratios[i]).sum::<f64>() / n
+            }
         });
         let (lo, hi) = interval(means.collect());
         Self {
+            average: if pooled { pool(rows) } else { mean },
             mean,
             std: libm::sqrt(squares / n),
             sem: libm::sqrt(squares / (n - 1.0) / n),
@@ -205,7 +233,7 @@ impl Stage for Aggregate {
     fn id(&self) -> StageId {
         StageId {
             name: "aggregate".into(),
-            version: 1,
+            version: 2,
         }
     }
 

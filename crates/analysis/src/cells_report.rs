@@ -59,7 +59,7 @@ fn text_table(protocol: &str, rows: &[&Observation], steps: &BTreeSet<u64>) -> T
     }
     let chunks = rows.first().map_or(0, |row| row.chunks);
     let spread = if rows.iter().any(|row| row.cr_lo.is_finite()) {
-        "mean ± half the 95 % bootstrap interval over chunks"
+        "average ± half the 95 % bootstrap interval over chunks"
     } else {
         "mean as printed; the source gives no interval"
     };
@@ -78,9 +78,9 @@ fn text_table(protocol: &str, rows: &[&Observation], steps: &BTreeSet<u64>) -> T
 
 fn ratio(row: &Observation) -> String {
     let half = (row.cr_hi - row.cr_lo) / 2.0;
-    match (row.cr_mean.is_finite(), half.is_finite()) {
-        (true, true) => format!("{:.4} ± {half:.4}", row.cr_mean),
-        (true, false) => row.cr_mean.to_string(),
+    match (row.cr.is_finite(), half.is_finite()) {
+        (true, true) => format!("{:.4} ± {half:.4}", row.cr),
+        (true, false) => row.cr.to_string(),
         (false, _) => "–".to_owned(),
     }
 }
