@@ -6,6 +6,7 @@ mod error;
 mod registry;
 mod reporter;
 mod session;
+mod sources;
 
 use std::process::ExitCode;
 

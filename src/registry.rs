@@ -1,5 +1,6 @@
 //! Stage kind in the spec → implementation: the only match over all kinds.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use cpipe_analysis::aggregate::Aggregate;
@@ -13,7 +14,10 @@ use cpipe_lm::{Score, Tokenize};
 use serde::Deserialize;
 
 /// Every kind of stage that this binary knows.
-pub(crate) struct Stages;
+pub(crate) struct Stages {
+    /// Where remote files arrive.
+    pub(crate) downloads: PathBuf,
+}
 
 const KINDS: &[&str] = &[
     "download",
@@ -42,7 +46,8 @@ impl Registry for Stages {
         Ok(match kind {
             "download" => {
                 let name = params.parse::<DownloadParams>()?.source;
-                Arc::new(Download::new(params.source("source", &name)?))
+                let entry = params.source("source", &name)?.clone();
+                Arc::new(Download::new(name, entry, &self.downloads))
             }
             "chunk" => Arc::new(Chunk::new(params.parse()?).map_err(refused)?),
             "tokenize" => Arc::new(Tokenize::new(params.parse()?).map_err(refused)?),

@@ -11,6 +11,7 @@ use petgraph::graph::NodeIndex;
 use crate::cli::PipelineArgs;
 use crate::error::{CliError, Kind};
 use crate::registry::Stages;
+use crate::sources;
 
 /// An opened pipeline.
 pub(crate) struct Session {
@@ -31,11 +32,15 @@ impl Session {
         let options = Options {
             profile: args.profile.clone(),
             sets: args.sets.clone(),
+            lock: sources::read_lock(&root)?,
             ..Options::default()
         };
-        let pipeline = spec::load(&root, &text, &options, &Stages)
-            .map_err(|errors| CliError::spec(&path, &text, &errors))?;
         let cache = open_cache(args)?;
+        let stages = Stages {
+            downloads: cache.downloads(),
+        };
+        let pipeline = spec::load(&root, &text, &options, &stages)
+            .map_err(|errors| CliError::spec(&path, &text, &errors))?;
         let stats = StatCache::open(cache.root(), args.rehash);
         let profile = pipeline.profile.as_deref().unwrap_or("default");
         let latest = Latest::open(&cache, profile);

@@ -11,6 +11,7 @@ use crate::cli::{PipelineArgs, PlanArgs, RunArgs};
 use crate::error::{CliError, INTERRUPTED, NODE_FAILED};
 use crate::reporter::{JsonLines, Terminal};
 use crate::session::Session;
+use crate::sources::{self, Outcome};
 
 static CANCEL: AtomicBool = AtomicBool::new(false);
 
@@ -28,8 +29,20 @@ pub(crate) fn run(pipeline: &PipelineArgs, args: &RunArgs) -> Result<u8, CliErro
         };
         return super::plan::plan(pipeline, &plan);
     }
-    let session = Session::open(pipeline)?;
-    let targets = session.select(if only { &args.only } else { &args.selectors })?;
+    stop_on_ctrl_c();
+    let selectors = if only { &args.only } else { &args.selectors };
+    let mut session = Session::open(pipeline)?;
+    let mut targets = session.select(selectors)?;
+    if !only {
+        match sources::resolve(&session, &targets, args.locked, &CANCEL)? {
+            Outcome::Known => {}
+            Outcome::Found => {
+                session = Session::open(pipeline)?;
+                targets = session.select(selectors)?;
+            }
+            Outcome::Interrupted => return Ok(INTERRUPTED),
+        }
+    }
     let force = match args.force.as_slice() {
         [] => Vec::new(),
         selectors => session.select(selectors)?,
@@ -43,7 +56,6 @@ pub(crate) fn run(pipeline: &PipelineArgs, args: &RunArgs) -> Result<u8, CliErro
     if !only {
         check_sources(&session, &workspace, &targets)?;
     }
-    stop_on_ctrl_c();
     let sink: Box<dyn EventSink> = if args.json {
         Box::new(JsonLines)
     } else {
@@ -93,7 +105,7 @@ fn check_sources(
 
 fn describe(session: &Session, problem: &SourceProblem) -> SpecError {
     let mut sources = session.pipeline.sources.iter();
-    let entry = sources.find(|(_, entry)| entry.path == problem.path);
+    let entry = sources.find(|(_, entry)| entry.path() == Some(&problem.path));
     let name = entry.map_or("", |(name, _)| name.as_str());
     let path = problem
         .path

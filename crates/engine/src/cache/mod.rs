@@ -17,8 +17,8 @@ pub use action_cache::{ActionCache, CacheStatus, MissGuard};
 pub use blob_store::BlobStore;
 pub use files::write_atomically;
 pub use housekeeping::{GcReport, VerifyReport, collect_garbage, verify};
-pub use stat_cache::StatCache;
 pub(crate) use stat_cache::source_files;
+pub use stat_cache::{StatCache, files_below};
 
 use crate::error::EngineError;
 
@@ -100,6 +100,11 @@ impl Cache {
     /// The folder where an interrupted action left its finished batches.
     pub fn scratch(&self, key: &str) -> PathBuf {
         self.root.join("scratch").join(key)
+    }
+
+    /// Where remote files wait until a node takes them.
+    pub fn downloads(&self) -> PathBuf {
+        self.root.join("downloads")
     }
 
     /// The log of an action's last attempt.

@@ -9,7 +9,6 @@ use super::de;
 use super::error::SpecError;
 use super::source::SourceEntry;
 use super::tree::Node;
-use crate::stage::SourceFile;
 
 /// The parameters of one node, variables substituted, with their positions.
 #[derive(Clone, Copy)]
@@ -43,15 +42,10 @@ impl<'a> Params<'a> {
     ///
     /// # Errors
     /// When there is none, with the nearest names.
-    pub fn source(&self, field: &str, name: &str) -> Result<SourceFile, SpecError> {
-        let Some(entry) = self.sources.get(name) else {
+    pub fn source(&self, field: &str, name: &str) -> Result<&'a SourceEntry, SpecError> {
+        self.sources.get(name).ok_or_else(|| {
             let error = self.invalid(field, format!("there is no source `{name}`"));
-            return Err(error.choices(name, self.sources.keys().map(String::as_str)));
-        };
-        Ok(SourceFile {
-            name: "source".to_owned(),
-            path: entry.path.clone(),
-            pin: entry.pin.clone(),
+            error.choices(name, self.sources.keys().map(String::as_str))
         })
     }
 
