@@ -9,9 +9,10 @@ mod fetch;
 mod http;
 mod hub;
 mod image;
+mod pictures;
 mod unpack;
 
-pub use chunk::{Chunk, ChunkParams, Decoder, Order, Patch};
+pub use chunk::{Chunk, ChunkParams, Crops, Decoder, Order, Patch};
 pub use download::Download;
 pub use error::CorpusError;
 pub use fetch::Fetcher;
