@@ -111,7 +111,7 @@ pub(crate) enum Command {
     /// Say what each stage occupies in the cache.
     #[command(after_help = "Example: cpipe du")]
     Du(DuArgs),
-    /// Read sources again and write their digests into the pipeline file.
+    /// Read sources again and write what they are now into pipeline.yaml or cpipe.lock.
     #[command(after_help = "Example: cpipe update eval/text")]
     Update(UpdateArgs),
     /// Write a commented pipeline.yaml that runs.
@@ -152,6 +152,9 @@ pub(crate) struct RunArgs {
     /// Say what would be done and stop (the same as `cpipe plan`).
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Refuse remote sources that are not in cpipe.lock instead of looking them up.
+    #[arg(long)]
+    pub(crate) locked: bool,
     /// Cores to use [default: all].
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
@@ -319,7 +322,7 @@ fn size(text: &str) -> Result<u64, String> {
 
 #[derive(Debug, Args)]
 pub(crate) struct UpdateArgs {
-    /// Sources; all whose digest changed if none is given.
+    /// Sources; without any, all but files on web servers.
     #[arg(value_name = "SOURCE")]
     pub(crate) sources: Vec<String>,
 }

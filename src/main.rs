@@ -7,6 +7,7 @@ mod options;
 mod registry;
 mod reporter;
 mod session;
+mod sources;
 
 use std::process::ExitCode;
 

@@ -1,5 +1,6 @@
 //! Stage kind in the spec → implementation: the only match over all kinds.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use cpipe_analysis::aggregate::Aggregate;
@@ -14,7 +15,10 @@ use cpipe_lm::{Score, Tokenize};
 use serde::Deserialize;
 
 /// Every kind of stage that this binary knows.
-pub(crate) struct Stages;
+pub(crate) struct Stages {
+    /// Where remote files arrive.
+    pub(crate) downloads: PathBuf,
+}
 
 const KINDS: &[&str] = &[
     "download",
@@ -44,7 +48,8 @@ impl Registry for Stages {
         Ok(match kind {
             "download" => {
                 let name = params.parse::<DownloadParams>()?.source;
-                Arc::new(Download::new(params.source("source", &name)?))
+                let entry = params.source("source", &name)?.clone();
+                Arc::new(Download::new(name, entry, &self.downloads))
             }
             "chunk" => Arc::new(Chunk::new(params.parse()?).map_err(refused)?),
             "tokenize" => Arc::new(Tokenize::new(params.parse()?).map_err(refused)?),
@@ -52,7 +57,7 @@ impl Registry for Stages {
             "aggregate" => Arc::new(Aggregate::new(params.parse()?).map_err(refused)?),
             "table" => {
                 let table: TableParams = params.parse()?;
-                let source = params.source("source", &table.source)?;
+                let source = params.local_source("source", &table.source)?;
                 Arc::new(Table::new(table, source).map_err(refused)?)
             }
             "fit" => Arc::new(Fit::new(params.parse()?).map_err(refused)?),

@@ -13,6 +13,7 @@ use petgraph::graph::NodeIndex;
 use crate::cli::{PipelineArgs, Selection};
 use crate::error::{CliError, Kind};
 use crate::registry::Stages;
+use crate::sources;
 
 /// What records call the profile of a pipeline without profiles.
 const NO_PROFILE: &str = "default";
@@ -54,11 +55,15 @@ impl Session {
         let options = Options {
             profile: args.profile.clone(),
             sets: args.sets.clone(),
+            lock: sources::read_lock(&root)?,
             written: written.clone(),
         };
-        let pipeline = spec::load(&root, &text, &options, &Stages)
-            .map_err(|errors| CliError::spec(&path, &text, &errors))?;
         let cache = open_cache(args)?;
+        let stages = Stages {
+            downloads: cache.downloads(),
+        };
+        let pipeline = spec::load(&root, &text, &options, &stages)
+            .map_err(|errors| CliError::spec(&path, &text, &errors))?;
         let stats = StatCache::open(cache.root(), args.rehash);
         let profile = pipeline.profile.as_deref().unwrap_or(NO_PROFILE);
         let history = History::new(&cache, profile);

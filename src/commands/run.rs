@@ -13,6 +13,7 @@ use crate::error::{CliError, INTERRUPTED, NODE_FAILED};
 use crate::options::run_options;
 use crate::reporter::{JsonLines, Terminal};
 use crate::session::Session;
+use crate::sources::{self, Outcome};
 
 static CANCEL: AtomicBool = AtomicBool::new(false);
 
@@ -31,18 +32,35 @@ pub(crate) fn run(pipeline: &PipelineArgs, args: &RunArgs) -> Result<u8, CliErro
         Box::new(Terminal::new())
     };
     let mut session = Session::open(pipeline)?;
-    // Stages that write axes run first; each time more of the pipeline is known.
-    while let Some(writers) = writers_first(&session, args) {
-        let summary = bring(&session, &writers, pipeline, args, sink.as_ref())?;
+    loop {
+        // Stages that write axes run first; each time more of the pipeline is known.
+        let writers = writers_first(&session, args);
+        let is_last = writers.is_none();
+        let targets = match writers {
+            Some(writers) => writers,
+            None => session.targets(&args.selection)?,
+        };
+        if args.selection.only.is_empty() {
+            match sources::resolve(&session, &targets, args.locked, &CANCEL)? {
+                Outcome::Known => {}
+                Outcome::Found => {
+                    session = Session::open(pipeline)?;
+                    continue;
+                }
+                Outcome::Interrupted => return Ok(INTERRUPTED),
+            }
+        }
+        let summary = bring(&session, &targets, pipeline, args, sink.as_ref())?;
+        let code = exit_code(&summary);
+        if is_last || code != 0 {
+            return Ok(code);
+        }
         let next = Session::open(pipeline)?;
-        if exit_code(&summary) != 0 || next.pipeline.pending == session.pipeline.pending {
-            return Ok(exit_code(&summary));
+        if next.pipeline.pending == session.pipeline.pending {
+            return Ok(code);
         }
         session = next;
     }
-    let targets = session.targets(&args.selection)?;
-    let summary = bring(&session, &targets, pipeline, args, sink.as_ref())?;
-    Ok(exit_code(&summary))
 }
 
 /// The nodes that write axes, if what is asked for has to wait for them.
@@ -107,7 +125,7 @@ fn check_sources(
 
 fn describe(session: &Session, problem: &SourceProblem) -> SpecError {
     let mut sources = session.pipeline.sources.iter();
-    let entry = sources.find(|(_, entry)| entry.path == problem.path);
+    let entry = sources.find(|(_, entry)| entry.path() == Some(&problem.path));
     let path = problem
         .path
         .strip_prefix(&session.pipeline.root)

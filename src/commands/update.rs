@@ -1,39 +1,34 @@
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::sync::atomic::AtomicBool;
+
 use cpipe_engine::EngineError;
 use cpipe_engine::digest::Pin;
-use cpipe_engine::spec::SourceEntry;
+use cpipe_engine::lock::{Locked, LockedFile};
+use cpipe_engine::spec::{Location, SourceEntry};
 
 use crate::cli::{PipelineArgs, UpdateArgs};
 use crate::error::{CliError, Kind};
 use crate::session::Session;
+use crate::sources;
 
-/// Writes the digests of changed sources into the pipeline file, where the old ones stand.
+/// Writes what has changed where it stands: digests of local sources into the pipeline file, what
+/// remote ones are now into cpipe.lock.
 pub(crate) fn update(pipeline: &PipelineArgs, args: &UpdateArgs) -> Result<u8, CliError> {
     let session = Session::open(pipeline)?;
-    let mut edits = Vec::new();
+    let chosen = chosen(&session, &args.sources)?;
     let mut text = String::new();
-    for (name, entry) in chosen(&session, &args.sources)? {
-        let (Some(pin), Some(span)) = (&entry.pin, &entry.pin_span) else {
-            continue;
-        };
-        let digest = session.stats.digest(&entry.path, pin.algorithm);
-        let found = digest.map_err(|error| unreadable(name, &error))?;
-        if found != *pin {
-            text += &[
-                name,
-                ": ",
-                &pin.to_string(),
-                " → ",
-                &found.to_string(),
-                "\n",
-            ]
-            .concat();
-            edits.push((span.clone(), pin.clone(), found));
+    let (local, remote): (Vec<_>, Vec<_>) =
+        chosen.into_iter().partition(|(_, e)| e.path().is_some());
+    update_local(&session, &local, &mut text)?;
+    for (name, entry) in remote {
+        if matches!(entry.location, Location::Hub(_)) || args.sources.contains(name) {
+            update_remote(&session, name, entry, &mut text)?;
         }
     }
-    write_edits(&session, edits)?;
     session.stats.save()?;
     if text.is_empty() {
-        "every digest is as declared\n".clone_into(&mut text);
+        "everything is as declared and locked\n".clone_into(&mut text);
     }
     super::print(&text)?;
     Ok(0)
@@ -43,6 +38,88 @@ fn unreadable(name: &str, error: &EngineError) -> CliError {
     let message = format!("source `{name}` has no digest: {error}");
     let hint = "put it back, correct its path, or name the sources to update";
     CliError::new(Kind::Spec, &message, Some(hint))
+}
+
+fn update_local(
+    session: &Session,
+    chosen: &[(&String, &SourceEntry)],
+    text: &mut String,
+) -> Result<(), CliError> {
+    let mut edits = Vec::new();
+    for (name, entry) in chosen {
+        let (Some(path), Some(pin), Some(span)) = (entry.path(), &entry.pin, &entry.pin_span)
+        else {
+            continue;
+        };
+        let digest = session.stats.digest(path, pin.algorithm);
+        let found = digest.map_err(|error| unreadable(name, &error))?;
+        if found != *pin {
+            writeln!(text, "{name}: {pin} → {found}").expect("writing to a string does not fail");
+            edits.push((span.clone(), pin.clone(), found));
+        }
+    }
+    write_edits(session, edits)
+}
+
+fn update_remote(
+    session: &Session,
+    name: &str,
+    entry: &SourceEntry,
+    text: &mut String,
+) -> Result<(), CliError> {
+    let found = sources::look_up(session, name, entry, &AtomicBool::new(false))
+        .map_err(|error| sources::refused(session, name, &error))?;
+    let change = difference(entry.locked.as_ref(), &found);
+    if change.is_empty() {
+        return Ok(());
+    }
+    text.extend([name, ":\n", &change]);
+    sources::record(session, found)
+}
+
+/// A line per value that differs; nothing if only the day does.
+fn difference(old: Option<&Locked>, new: &Locked) -> String {
+    let mut text = String::new();
+    let mut line = |what: &str, old: Option<String>, new: Option<String>| {
+        if old != new {
+            let shown = |value: Option<String>| value.unwrap_or_else(|| "nothing".into());
+            writeln!(text, "  {what}: {} → {}", shown(old), shown(new))
+                .expect("writing to a string does not fail");
+        }
+    };
+    line(
+        "commit",
+        old.and_then(|l| l.commit.clone()),
+        new.commit.clone(),
+    );
+    line(
+        "served",
+        old.and_then(|l| l.served.clone()),
+        new.served.clone(),
+    );
+    line(
+        "digest",
+        old.map(|l| l.digest.to_string()),
+        Some(new.digest.to_string()),
+    );
+    line(
+        "bytes",
+        old.map(|l| l.size.to_string()),
+        Some(new.size.to_string()),
+    );
+    let names: BTreeSet<&String> = old
+        .into_iter()
+        .chain([new])
+        .flat_map(|l| l.files.keys())
+        .collect();
+    let file = |locked: Option<&Locked>, name: &str| {
+        let file: &LockedFile = locked?.files.get(name)?;
+        Some(format!("{} bytes, sha256:{}", file.size, file.sha256))
+    };
+    for name in names {
+        line(name, file(old, name), file(Some(new), name));
+    }
+    text
 }
 
 fn chosen<'s>(

@@ -5,12 +5,14 @@ use cpipe_data::chunks::{self, Header};
 use cpipe_engine::stage::{
     Inputs, OutputDir, OutputSpec, Report, Role, Roles, Stage, StageContext, StageError, StageId,
 };
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::cut::{self, Piece, Stream};
 use crate::error::CorpusError;
-use crate::{audio, image};
+use crate::{audio, image, pictures};
 
 /// How files become bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +22,7 @@ pub enum Decoder {
     Raw,
     /// The same: text is any bytes.
     Text,
-    /// PNG and JPEG: 8-bit grayscale patches.
+    /// PNG and JPEG, also in the column `image` of Parquet files: 8-bit grayscale patches.
     Image,
     /// FLAC and WAV: 16-bit little-endian mono PCM.
     Speech,
@@ -37,6 +39,17 @@ pub enum Order {
     Even,
     /// `count` drawn without replacement by the seed, in ascending order.
     Random,
+}
+
+/// Which patches are cut from an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Crops {
+    /// All that lie next to each other from the top left corner.
+    #[default]
+    Grid,
+    /// One, wherever the seed puts it; images smaller than a patch are passed over.
+    One,
 }
 
 /// Size of an image patch in pixels.
@@ -76,7 +89,11 @@ pub struct ChunkParams {
     /// Which chunks are taken.
     #[serde(default)]
     pub order: Order,
-    /// Seed of `order: random`.
+    /// Which patches are cut from an image. Not in the key where it is `grid`, which every key
+    /// from before there was a choice means.
+    #[serde(default, skip_serializing_if = "is_grid")]
+    pub crops: Crops,
+    /// Seed of `order: random` and of `crops: one`.
     #[serde(default)]
     pub seed: u64,
     /// Size of an image patch.
@@ -85,6 +102,14 @@ pub struct ChunkParams {
     /// Samples a second of speech.
     #[serde(default = "default_rate")]
     pub sample_rate: u32,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+fn is_grid(crops: &Crops) -> bool {
+    *crops == Crops::Grid
 }
 
 fn default_bytes() -> usize {
@@ -132,34 +157,69 @@ impl Chunk {
         &self,
         files: &BTreeMap<String, PathBuf>,
         context: &StageContext<'_>,
-    ) -> Result<Vec<Piece>, StageError> {
+    ) -> Result<Pieces, StageError> {
         let chosen = select(files, self.0.decode)?;
         let total = chosen.len() as u64;
-        let mut pieces = Vec::new();
+        let mut pieces = Pieces::default();
         let mut streams = Vec::new();
         for (done, (name, path)) in chosen.into_iter().enumerate() {
             context.check_cancelled()?;
-            match self.0.decode {
-                Decoder::Image => pieces.extend(image::patches(name, path, self.0.patch)?),
-                Decoder::Speech => {
-                    let bytes = audio::pcm(name, path, self.0.sample_rate)?;
-                    streams.push(Stream {
-                        file: name.clone(),
-                        bytes,
-                    });
+            let bytes = match self.0.decode {
+                Decoder::Image => {
+                    pictures::each(name, path, &mut |picture, bytes| {
+                        context.check_cancelled()?;
+                        Ok(self.picture(picture, bytes, &mut pieces)?)
+                    })?;
+                    continue;
                 }
+                Decoder::Speech => audio::pcm(name, path, self.0.sample_rate)?,
                 Decoder::Raw | Decoder::Text => {
-                    let bytes = fs_err::read(path).map_err(|e| StageError::io(path, e))?;
-                    streams.push(Stream {
-                        file: name.clone(),
-                        bytes,
-                    });
+                    fs_err::read(path).map_err(|e| StageError::io(path, e))?
                 }
-            }
+            };
+            let file = name.clone();
+            streams.push(Stream { file, bytes });
             (context.progress)(done as u64 + 1, total, "files");
         }
-        pieces.extend(cut::cut_joined(&streams, self.0.bytes));
+        pieces.add(cut::cut_joined(&streams, self.0.bytes));
         Ok(pieces)
+    }
+
+    /// Cuts a picture, or only counts it where it can't be among the chosen.
+    fn picture(&self, name: &str, bytes: Vec<u8>, pieces: &mut Pieces) -> Result<(), CorpusError> {
+        let p = &self.0;
+        if p.crops == Crops::Grid {
+            pieces.add(image::grid(name, bytes, p.patch)?);
+            return Ok(());
+        }
+        if !image::is_large_enough(name, &bytes, p.patch)? {
+            return Ok(());
+        }
+        let enough = p.count.filter(|_| p.order == Order::First);
+        if enough.is_some_and(|count| pieces.available >= p.offset.saturating_add(count)) {
+            pieces.available += 1;
+            return Ok(());
+        }
+        // A stream of its own, so that no picture's crop depends on the others' sizes.
+        let mut random = ChaCha8Rng::seed_from_u64(p.seed);
+        random.set_stream(pieces.available as u64);
+        pieces.add(vec![image::crop(name, bytes, p.patch, &mut random)?]);
+        Ok(())
+    }
+}
+
+/// What a source was cut into.
+#[derive(Default)]
+struct Pieces {
+    made: Vec<Piece>,
+    /// With those at the end that were only counted.
+    available: usize,
+}
+
+impl Pieces {
+    fn add(&mut self, pieces: Vec<Piece>) {
+        self.available += pieces.len();
+        self.made.extend(pieces);
     }
 }
 
@@ -170,7 +230,10 @@ fn select(
 ) -> Result<Vec<(&String, &PathBuf)>, CorpusError> {
     let (extensions, expected): (&[&str], _) = match decoder {
         Decoder::Raw | Decoder::Text => (&[""], "file"),
-        Decoder::Image => (&[".png", ".jpg", ".jpeg"], "PNG or JPEG file"),
+        Decoder::Image => (
+            &[".png", ".jpg", ".jpeg", ".parquet"],
+            "PNG, JPEG or Parquet file",
+        ),
         Decoder::Speech => (&[".flac", ".wav"], "FLAC or WAV file"),
     };
     let taken = |name: &str| extensions.iter().any(|e| name.to_lowercase().ends_with(e));
@@ -219,12 +282,12 @@ impl Stage for Chunk {
         let files = inputs.one("source")?.dir("files")?;
         let pieces = self.pieces(files, context)?;
         let p = &self.0;
-        let numbers = cut::choose(pieces.len(), p.offset, p.count, p.order, p.seed)?;
-        let chosen: Vec<&Piece> = numbers.iter().map(|i| &pieces[*i]).collect();
+        let numbers = cut::choose(pieces.available, p.offset, p.count, p.order, p.seed)?;
+        let chosen: Vec<&Piece> = numbers.iter().map(|i| &pieces.made[*i]).collect();
         let header = Header {
             version: chunks::VERSION,
             chunk_bytes: p.bytes,
-            available: pieces.len(),
+            available: pieces.available,
             origins: chosen.iter().map(|(origin, _)| origin.clone()).collect(),
         };
         let (bin, json) = (outputs.path("chunks.bin"), outputs.path("chunks.json"));

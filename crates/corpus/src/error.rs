@@ -3,6 +3,9 @@ use std::path::{Path, PathBuf};
 
 use cpipe_engine::StageError;
 
+use crate::http::HttpError;
+use crate::unpack::UnpackError;
+
 /// Why a source could not be turned into chunks.
 #[derive(Debug, thiserror::Error)]
 pub enum CorpusError {
@@ -42,6 +45,34 @@ pub enum CorpusError {
         /// Chunks that were asked for.
         count: usize,
     },
+    /// It could not be fetched.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// It could not be unpacked.
+    #[error(transparent)]
+    Unpack(#[from] UnpackError),
+    /// The hub does not have it, or not for everybody.
+    #[error("{message}")]
+    Hub {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
+    /// A remote source is not what it is declared or locked to be.
+    #[error("the source is {found}, expected {expected}")]
+    OtherContent {
+        /// Declared or locked digest.
+        expected: String,
+        /// What arrived.
+        found: String,
+    },
+    /// Nobody has looked yet what a remote source is.
+    #[error("the source is not in cpipe.lock")]
+    Unresolved,
+    /// The engine could not read a folder.
+    #[error("{0}")]
+    Engine(String),
 }
 
 impl CorpusError {
@@ -61,21 +92,61 @@ impl CorpusError {
     }
 }
 
+impl CorpusError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::Undecodable { .. } => "the file is damaged or of another kind: replace it",
+            Self::NothingToDecode { .. } => "check the source's path and the stage's `decode`",
+            Self::TooFew { .. } => "lower `count`, or add data to the source",
+            Self::Http(error) => return http_hint(error),
+            Self::Unpack(UnpackError::Io { .. }) | Self::Io { .. } => DISK,
+            Self::Unpack(UnpackError::TooShort { .. }) => "lower what `take` asks for",
+            Self::Unpack(_) => {
+                "the archive is damaged or hostile, or `unpack` is wrong; nothing was kept of it"
+            }
+            Self::Hub { hint, .. } => return Some(hint.clone()),
+            Self::OtherContent { .. } => {
+                "what lies there has changed; `cpipe update SOURCE` accepts it, nothing was recorded"
+            }
+            Self::Unresolved => "`cpipe run` or `cpipe update SOURCE` puts it there",
+            Self::Engine(_) => return None,
+        };
+        Some(text.to_owned())
+    }
+}
+
+const DISK: &str =
+    "check that you may write there and that the disk is not full; the next run goes on from there";
+
+fn http_hint(error: &HttpError) -> Option<String> {
+    let text = match error {
+        HttpError::Io { .. } => DISK,
+        HttpError::Digest { .. } | HttpError::Length { .. } => {
+            "the file there is another one, or damaged on its way; if it is meant, change the \
+             declared digest or use `cpipe update SOURCE`"
+        }
+        HttpError::TooLarge { .. } => "raise `size` if the file is meant to be that large",
+        HttpError::Status {
+            status: 401 | 403, ..
+        } => "the server does not let everybody in",
+        HttpError::Status {
+            status: 404 | 410, ..
+        } => "correct the URL, or add a mirror",
+        HttpError::Cancelled => return None,
+        _ => "try again later, or add a mirror; what has arrived is kept",
+    };
+    Some(text.to_owned())
+}
+
 impl From<CorpusError> for StageError {
     fn from(error: CorpusError) -> Self {
         let message = error.to_string();
-        match error {
-            CorpusError::Io { path, source } => Self::io(path, source),
-            CorpusError::Undecodable { .. } => Self::hinted(
-                message,
-                "the file is damaged or of another kind: replace it",
-            ),
-            CorpusError::NothingToDecode { .. } => {
-                Self::hinted(message, "check the source's path and the stage's `decode`")
-            }
-            CorpusError::TooFew { .. } => {
-                Self::hinted(message, "lower `count`, or add data to the source")
-            }
+        match (error.hint(), error) {
+            (_, CorpusError::Io { path, source }) => Self::io(path, source),
+            (_, CorpusError::Http(HttpError::Cancelled)) => Self::Cancelled,
+            (Some(hint), _) => Self::hinted(message, hint),
+            (None, _) => Self::failed(message),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Images: PNG and JPEG to 8-bit grayscale patches.
 
 use std::io::Cursor;
-use std::path::Path;
 
 use cpipe_data::chunks::Origin;
 use image::{DynamicImage, ImageReader, Limits};
+use rand::{Rng, RngExt};
 
 use crate::chunk::Patch;
 use crate::cut::Piece;
@@ -13,31 +13,73 @@ use crate::error::CorpusError;
 /// The most memory that one decoded image may take.
 const MEMORY: u64 = 1 << 30;
 
+/// A grayscale picture, row-major.
+struct Gray {
+    width: usize,
+    height: usize,
+    pixels: Vec<u8>,
+}
+
+impl Gray {
+    fn of(file: &str, bytes: Vec<u8>) -> Result<Self, CorpusError> {
+        let picture = decode(file, bytes)?;
+        Ok(Self {
+            width: picture.width() as usize,
+            height: picture.height() as usize,
+            pixels: luma(picture),
+        })
+    }
+
+    fn patch(&self, file: &str, top: usize, left: usize, patch: Patch) -> Piece {
+        let first = top * self.width + left;
+        let rows = (0..patch.rows).map(|row| first + row * self.width);
+        let bytes = rows
+            .flat_map(|at| &self.pixels[at..at + patch.columns])
+            .copied()
+            .collect();
+        let origin = Origin {
+            file: file.to_owned(),
+            offset: first as u64,
+        };
+        (origin, bytes)
+    }
+}
+
 /// Whole patches of an image from its top left corner, row by row.
-pub(crate) fn patches(file: &str, path: &Path, patch: Patch) -> Result<Vec<Piece>, CorpusError> {
-    let bytes = fs_err::read(path).map_err(|e| CorpusError::io(path, e))?;
-    let picture = decode(file, bytes)?;
-    let (width, height) = (picture.width() as usize, picture.height() as usize);
-    let gray = luma(picture);
+pub(crate) fn grid(file: &str, bytes: Vec<u8>, patch: Patch) -> Result<Vec<Piece>, CorpusError> {
+    let gray = Gray::of(file, bytes)?;
     let mut pieces = Vec::new();
-    for top in (0..height / patch.rows).map(|i| i * patch.rows) {
-        for left in (0..width / patch.columns).map(|i| i * patch.columns) {
-            let first = top * width + left;
-            let rows = (0..patch.rows).map(|row| first + row * width);
-            let bytes = rows
-                .flat_map(|at| &gray[at..at + patch.columns])
-                .copied()
-                .collect();
-            pieces.push((
-                Origin {
-                    file: file.to_owned(),
-                    offset: first as u64,
-                },
-                bytes,
-            ));
+    for top in (0..gray.height / patch.rows).map(|i| i * patch.rows) {
+        for left in (0..gray.width / patch.columns).map(|i| i * patch.columns) {
+            pieces.push(gray.patch(file, top, left, patch));
         }
     }
     Ok(pieces)
+}
+
+/// One patch of a picture that is large enough, wherever `random` puts it.
+pub(crate) fn crop(
+    file: &str,
+    bytes: Vec<u8>,
+    patch: Patch,
+    random: &mut impl Rng,
+) -> Result<Piece, CorpusError> {
+    let gray = Gray::of(file, bytes)?;
+    let top = random.random_range(0..=gray.height - patch.rows);
+    let left = random.random_range(0..=gray.width - patch.columns);
+    Ok(gray.patch(file, top, left, patch))
+}
+
+/// Whether a picture is as large as a patch, by its header.
+pub(crate) fn is_large_enough(file: &str, bytes: &[u8], patch: Patch) -> Result<bool, CorpusError> {
+    let failed = |reason: String| CorpusError::undecodable(file, "PNG or JPEG", reason);
+    let reader = ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
+        .map_err(|e| failed(e.to_string()))?;
+    let (width, height) = reader
+        .into_dimensions()
+        .map_err(|e| failed(e.to_string()))?;
+    Ok(width as usize >= patch.columns && height as usize >= patch.rows)
 }
 
 fn decode(file: &str, bytes: Vec<u8>) -> Result<DynamicImage, CorpusError> {
@@ -70,6 +112,7 @@ fn luma_of([r, g, b]: [u8; 3]) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     #[test]
     fn gray_is_a_fixed_point_of_luma() {

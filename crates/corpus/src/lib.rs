@@ -5,8 +5,23 @@ mod chunk;
 mod cut;
 mod download;
 mod error;
+mod fetch;
+mod http;
+mod hub;
 mod image;
+mod pictures;
+mod unpack;
 
-pub use chunk::{Chunk, ChunkParams, Decoder, Order, Patch};
+pub use chunk::{Chunk, ChunkParams, Crops, Decoder, Order, Patch};
 pub use download::Download;
 pub use error::CorpusError;
+pub use fetch::Fetcher;
+pub use http::HttpError;
+pub use unpack::UnpackError;
+
+#[cfg(test)]
+#[path = "../../../tests/hub/archives.rs"]
+mod archives;
+#[cfg(test)]
+#[path = "../../../tests/hub/server.rs"]
+mod server;

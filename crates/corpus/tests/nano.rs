@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use cpipe_corpus::{Chunk, ChunkParams, Decoder, Order, Patch};
+use cpipe_corpus::{Chunk, ChunkParams, Crops, Decoder, Order, Patch};
 use cpipe_data::chunks::ChunkSet;
 use cpipe_engine::stage::{
     InputArtifact, InputNode, Inputs, OutputDir, Stage, StageContext, StageError,
@@ -23,6 +23,7 @@ fn params(decode: Decoder, count: usize) -> ChunkParams {
         count: Some(count),
         offset: 0,
         order: Order::Even,
+        crops: Crops::Grid,
         seed: 0,
         patch: Patch::default(),
         sample_rate: 16_000,

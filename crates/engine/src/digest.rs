@@ -1,5 +1,6 @@
 //! Digests: what content is, as a type.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -71,6 +72,75 @@ pub enum Algorithm {
     Sha256,
 }
 
+impl Algorithm {
+    /// Hexadecimal hash of bytes in memory.
+    pub fn hash(self, bytes: &[u8]) -> String {
+        match self {
+            Self::Blake3 => Digest::of(bytes).hex(),
+            Self::Sha256 => sha256(bytes),
+        }
+    }
+
+    /// Hexadecimal hash of a file.
+    pub fn hash_file(self, path: &std::path::Path) -> std::io::Result<String> {
+        match self {
+            Self::Blake3 => Ok(hash_file(path)?.hex()),
+            Self::Sha256 => sha256_file(path),
+        }
+    }
+}
+
+/// A hash under way.
+#[derive(Debug)]
+pub enum Hasher {
+    /// BLAKE3.
+    Blake3(Box<blake3::Hasher>),
+    /// SHA-256.
+    Sha256(sha2::Sha256),
+}
+
+impl Hasher {
+    /// Nothing hashed yet.
+    pub fn new(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Blake3 => Self::Blake3(Box::default()),
+            Algorithm::Sha256 => Self::Sha256(sha2::Sha256::default()),
+        }
+    }
+
+    /// Which hash it is.
+    pub fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::Blake3(_) => Algorithm::Blake3,
+            Self::Sha256(_) => Algorithm::Sha256,
+        }
+    }
+
+    /// Goes on with more bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Blake3(hasher) => {
+                hasher.update(bytes);
+            }
+            Self::Sha256(hasher) => sha2::digest::Update::update(hasher, bytes),
+        }
+    }
+
+    /// The hash of all bytes.
+    pub fn finish(self) -> Pin {
+        match self {
+            Self::Blake3(hasher) => Pin {
+                algorithm: Algorithm::Blake3,
+                hex: Digest::from_hash(hasher.finalize()).hex(),
+            },
+            Self::Sha256(hasher) => Pin {
+                algorithm: Algorithm::Sha256,
+                hex: to_hex(&sha2::Digest::finalize(hasher)),
+            },
+        }
+    }
+}
+
 /// The digest that a source is declared to have.
 ///
 /// Of a file: the hash of its bytes. Of a folder: the hash of a listing with one line
@@ -81,6 +151,35 @@ pub struct Pin {
     pub algorithm: Algorithm,
     /// 64 lowercase hexadecimal digits.
     pub hex: String,
+}
+
+impl Pin {
+    /// The pin of a folder whose files (relative path → hexadecimal hash) are these.
+    pub fn of_listing(algorithm: Algorithm, files: &BTreeMap<String, String>) -> Self {
+        let mut text = String::new();
+        for (path, hex) in files {
+            text.extend([hex, "  ", path, "\n"]);
+        }
+        let hex = algorithm.hash(text.as_bytes());
+        Self { algorithm, hex }
+    }
+}
+
+impl FromStr for Pin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refuse = || format!("`{text}` is not `blake3:` or `sha256:` and 64 hexadecimal digits");
+        let (name, hex) = text.split_once(':').ok_or_else(refuse)?;
+        let algorithm = match name {
+            "blake3" => Algorithm::Blake3,
+            "sha256" => Algorithm::Sha256,
+            _ => return Err(refuse()),
+        };
+        let digest: Digest = hex.parse().map_err(|_| refuse())?;
+        let hex = digest.hex();
+        Ok(Self { algorithm, hex })
+    }
 }
 
 impl fmt::Display for Pin {
@@ -147,9 +246,25 @@ mod tests {
         let b3 = "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85";
         assert_eq!(hash_file(&path).unwrap().hex(), b3);
         assert_eq!(b3.parse::<Digest>().unwrap(), Digest::of(b"abc"));
+        let mut hasher = Hasher::new(Algorithm::Blake3);
+        hasher.update(b"a");
+        hasher.update(b"bc");
+        assert_eq!(hasher.finish().hex, b3);
         let sha = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(sha256_file(&path).unwrap(), sha);
         assert_eq!(sha256(b"abc"), sha);
+    }
+
+    #[test]
+    fn a_pin_is_read_as_it_is_shown() {
+        let files = BTreeMap::from([("b/x".to_owned(), "1".repeat(64))]);
+        let pin = Pin::of_listing(Algorithm::Sha256, &files);
+        let line = format!("{}  b/x\n", "1".repeat(64));
+        assert_eq!(pin.hex, sha256(line.as_bytes()));
+        assert_eq!(pin.to_string().parse(), Ok(pin));
+        for wrong in ["", "md5:00", "sha256:12", "sha256"] {
+            assert!(wrong.parse::<Pin>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -15,6 +15,9 @@ use crate::manifest::{Artifact, Manifest};
 use crate::records::History;
 use crate::stage::{Roles, SourceFile};
 
+/// Stands for the digest of a source that nobody has looked at: no action is recorded with it.
+const UNRESOLVED: &str = "not in cpipe.lock yet";
+
 /// A graph with the cache that it is resolved against.
 pub struct Workspace<'a> {
     /// The expanded pipeline.
@@ -81,6 +84,12 @@ impl Workspace<'_> {
         for source in node.work.sources() {
             let name = format!("source {}", source.name);
             inputs.insert(name, self.source_digest(&source)?);
+        }
+        for fetch in node.work.fetches() {
+            let value = fetch
+                .pin
+                .map_or_else(|| UNRESOLVED.to_owned(), |pin| pin.to_string());
+            inputs.insert(format!("source {}", fetch.name), value);
         }
         Ok(Action::new(&*node.work, inputs))
     }

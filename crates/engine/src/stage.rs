@@ -96,6 +96,18 @@ pub struct SourceFile {
     pub pin: Option<Pin>,
 }
 
+/// Content that a stage fetches from elsewhere by itself, and checks by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    /// Name of the input inside the stage.
+    pub name: String,
+    /// Name of the source in the pipeline file.
+    pub source: String,
+    /// The digest that it must have, which is all of it that enters the key. None while nobody has
+    /// looked yet what the source is.
+    pub pin: Option<Pin>,
+}
+
 /// What a running node occupies; never part of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resources {
@@ -134,6 +146,11 @@ pub trait Stage: Send + Sync {
 
     /// Files outside the cache that it reads.
     fn sources(&self) -> Vec<SourceFile> {
+        Vec::new()
+    }
+
+    /// Content that it fetches from elsewhere.
+    fn fetches(&self) -> Vec<Fetch> {
         Vec::new()
     }
 

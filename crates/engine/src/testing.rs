@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::spec::{Params, Registry, SpecError};
+use crate::spec::{Params, Registry, SourceEntry, SpecError};
 use crate::stage::{
-    Inputs, OutputDir, OutputSpec, Report, Role, Roles, SourceFile, Stage, StageContext,
+    Fetch, Inputs, OutputDir, OutputSpec, Report, Role, Roles, SourceFile, Stage, StageContext,
     StageError, StageId,
 };
 
@@ -46,7 +46,7 @@ struct ReadParams {
 struct Fake {
     params: FakeParams,
     roles: &'static [Role],
-    source: Option<SourceFile>,
+    source: Option<(String, SourceEntry)>,
     name: &'static str,
     runs: Arc<AtomicUsize>,
 }
@@ -77,7 +77,8 @@ impl Registry for FakeRegistry {
         let (name, roles, params, source): (_, &'static [Role], _, _) = match kind {
             "read" => {
                 let name = params.parse::<ReadParams>()?.source;
-                ("read", &[], empty, Some(params.source("source", &name)?))
+                let entry = params.source("source", &name)?;
+                ("read", &[], empty, Some((name, entry.clone())))
             }
             "join" => ("join", MANY, params.parse()?, None),
             "copy" => ("copy", ONE, params.parse()?, None),
@@ -114,7 +115,25 @@ impl Stage for Fake {
     }
 
     fn sources(&self) -> Vec<SourceFile> {
-        self.source.iter().cloned().collect()
+        let local = |(_, entry): &(String, SourceEntry)| {
+            Some(SourceFile {
+                name: "source".to_owned(),
+                path: entry.path()?.to_owned(),
+                pin: entry.pin.clone(),
+            })
+        };
+        self.source.iter().filter_map(local).collect()
+    }
+
+    fn fetches(&self) -> Vec<Fetch> {
+        let remote = self.source.iter().filter(|(_, e)| e.path().is_none());
+        remote
+            .map(|(name, entry)| Fetch {
+                name: "source".to_owned(),
+                source: name.clone(),
+                pin: entry.pin.clone(),
+            })
+            .collect()
     }
 
     fn run(

@@ -43,6 +43,7 @@ fn run(table: &Table, csv: &str) -> Result<tempfile::TempDir, String> {
         progress: &|_, _, _| {},
         log: &|_| {},
         cancelled: &|| false,
+        programs: cpipe_engine::stage::Programs::default(),
     };
     let ran = table.run(&inputs, &outputs, &context);
     ran.map(|_| dir).map_err(|e| e.to_string())

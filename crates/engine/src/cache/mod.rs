@@ -20,8 +20,8 @@ pub use action_cache::{ActionCache, CacheStatus, MissGuard};
 pub use blob_store::BlobStore;
 pub use files::write_atomically;
 pub use gc::{GcOptions, GcReport, collect_garbage};
-pub use stat_cache::StatCache;
-pub(crate) use stat_cache::{files_below, source_files};
+pub(crate) use stat_cache::source_files;
+pub use stat_cache::{StatCache, files_below};
 pub use usage::{StageUsage, usage};
 pub use verify::{Damage, VerifyReport, verify};
 
@@ -127,6 +127,11 @@ impl Cache {
     /// The folder where an interrupted action left its finished batches.
     pub fn scratch(&self, key: &str) -> PathBuf {
         self.root.join("scratch").join(key)
+    }
+
+    /// Where remote files wait until a node takes them.
+    pub fn downloads(&self) -> PathBuf {
+        self.root.join("downloads")
     }
 
     /// The log of an action's last attempt.

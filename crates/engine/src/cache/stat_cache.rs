@@ -205,7 +205,7 @@ fn stat(path: &Path) -> io::Result<Stat> {
 }
 
 /// Every file below a folder: relative name → path, sorted by name.
-pub(crate) fn files_below(folder: &Path) -> Result<BTreeMap<String, PathBuf>, EngineError> {
+pub fn files_below(folder: &Path) -> Result<BTreeMap<String, PathBuf>, EngineError> {
     let mut files = BTreeMap::new();
     let mut folders = vec![(String::new(), folder.to_owned())];
     while let Some((prefix, folder)) = folders.pop() {

@@ -15,6 +15,7 @@ mod matrix;
 mod merge;
 mod order;
 mod params;
+mod remote;
 mod source;
 mod tree;
 mod vars;
@@ -27,9 +28,11 @@ pub use error::SpecError;
 pub(crate) use error::nearest;
 pub use matrix::PendingAxis;
 pub use params::Params;
-pub use source::SourceEntry;
+pub use remote::{HubSource, RepoKind, Take, Unpack, UrlSource, without_query};
+pub use source::{Location, SourceEntry};
 
 use crate::graph::Graph;
+use crate::lock::Lock;
 use crate::stage::Stage;
 
 /// What the command line says besides the file.
@@ -41,6 +44,8 @@ pub struct Options {
     pub sets: Vec<(String, String)>,
     /// Axis → what a stage has written as its values, for axes that are [`PendingAxis`] without it.
     pub written: BTreeMap<String, String>,
+    /// What remote sources were found to be.
+    pub lock: Lock,
 }
 
 /// The kinds of stages that a program knows.
@@ -65,7 +70,7 @@ pub struct Pipeline {
     pub default_profile: bool,
     /// Folder that relative paths start from.
     pub root: PathBuf,
-    /// Files and folders outside the cache, by name.
+    /// Files and folders outside the cache, local or not, by name.
     pub sources: BTreeMap<String, SourceEntry>,
     /// Axes whose values have yet to be written.
     pub pending: Vec<PendingAxis>,
@@ -95,7 +100,7 @@ pub fn load(
     let profile = merge::apply_profile(&mut document, wanted, &mut errors);
     merge::apply_sets(&mut document, &options.sets, &mut errors);
     let file = file::read(&document, root, options, &mut errors);
-    let sources = source::read(root, &file, &mut errors);
+    let sources = source::read(root, &file, &options.lock, &mut errors);
     let expansion = expand::expand(root, &file, &sources, registry, &mut errors);
     if !errors.is_empty() {
         return Err(in_order(errors));
@@ -110,6 +115,11 @@ pub fn load(
         waiting: expansion.waiting,
         pools: file.pools,
     })
+}
+
+/// Reads a YAML text as `T`, with positions in its errors.
+pub(crate) fn from_text<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, SpecError> {
+    de::from_tree(&tree::parse(text)?)
 }
 
 /// Errors as they stand in the file, those about the command line first, each once.

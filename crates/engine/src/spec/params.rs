@@ -43,14 +43,26 @@ impl<'a> Params<'a> {
     ///
     /// # Errors
     /// When there is none, with the nearest names.
-    pub fn source(&self, field: &str, name: &str) -> Result<SourceFile, SpecError> {
-        let Some(entry) = self.sources.get(name) else {
+    pub fn source(&self, field: &str, name: &str) -> Result<&'a SourceEntry, SpecError> {
+        self.sources.get(name).ok_or_else(|| {
             let error = self.invalid(field, format!("there is no source `{name}`"));
-            return Err(error.choices(name, self.sources.keys().map(String::as_str)));
+            error.choices(name, self.sources.keys().map(String::as_str))
+        })
+    }
+
+    /// The source called `name`, which must be a local file or folder.
+    ///
+    /// # Errors
+    /// When there is none, or it is remote: a `download` stage brings that.
+    pub fn local_source(&self, field: &str, name: &str) -> Result<SourceFile, SpecError> {
+        let entry = self.source(field, name)?;
+        let Some(path) = entry.path() else {
+            let error = self.invalid(field, format!("source `{name}` is not a local file"));
+            return Err(error.help("give it a `path`"));
         };
         Ok(SourceFile {
             name: "source".to_owned(),
-            path: entry.path.clone(),
+            path: path.to_owned(),
             pin: entry.pin.clone(),
         })
     }

@@ -1,4 +1,7 @@
-//! The `sources:` section: named files and folders, with the digests that they must have.
+//! The `sources:` section: named content, with the digest that it must have.
+//!
+//! A source is a local `path`, a file at a `url`, or files of a repository on the `hub`. A name with
+//! axes in it, such as `weights/${model}`, stands for one source per cell of these axes.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -6,89 +9,199 @@ use std::path::{Path, PathBuf};
 
 use super::error::SpecError;
 use super::file::{File, check_keys};
+use super::remote::{self, HubSource, Unpack, UrlSource};
 use super::tree::{Key, Node, Value};
 use super::vars::Scope;
 use crate::digest::{Algorithm, Pin};
+use crate::lock::{Lock, Locked};
 
-/// A named file or folder outside the cache.
+/// A named source.
 #[derive(Clone, Debug)]
 pub struct SourceEntry {
-    /// Where it lies, absolute.
-    pub path: PathBuf,
-    /// The digest that it must have.
+    /// Where it lies.
+    pub location: Location,
+    /// The digest of its content; of something remote that nobody has looked at yet, none.
     pub pin: Option<Pin>,
     /// Where the digest stands in the pipeline file.
     pub pin_span: Option<Range<usize>>,
+    /// Where the source stands in the pipeline file.
+    pub span: Range<usize>,
+    /// What is on record in cpipe.lock for it.
+    pub locked: Option<Locked>,
+}
+
+/// Where a source lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// A local file or folder, absolute.
+    Path(PathBuf),
+    /// A file on a web server.
+    Url(UrlSource),
+    /// Files of a repository.
+    Hub(HubSource),
+}
+
+impl SourceEntry {
+    /// The local file or folder, unless it lies elsewhere.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.location {
+            Location::Path(path) => Some(path),
+            _ => None,
+        }
+    }
 }
 
 /// Every source that is named; one with a mistake is there too, so that it is told of once.
 pub(crate) fn read(
     root: &Path,
     file: &File<'_>,
+    lock: &Lock,
     errors: &mut Vec<SpecError>,
 ) -> BTreeMap<String, SourceEntry> {
-    let scope = Scope {
-        vars: file.vars,
-        axes: Vec::new(),
-        absent: Vec::new(),
-    };
-    let entries = file.sources.iter();
-    entries
-        .map(|(key, node)| {
-            (
-                key.text.clone(),
-                read_entry(root, key, node, &scope, errors),
-            )
-        })
-        .collect()
+    let mut sources = BTreeMap::new();
+    for (key, node) in file.sources {
+        for (name, scope) in names_of(key, file, errors) {
+            let before = errors.len();
+            let mut reader = Reader { root, lock, errors };
+            let entry = reader.entry(&name, key, node, &scope);
+            let failed = errors.len() > before;
+            sources.insert(name, entry);
+            if failed {
+                // The same mistake in every cell is told once.
+                break;
+            }
+        }
+    }
+    sources
 }
 
-fn read_entry(
-    root: &Path,
+/// The names that a key stands for, each with what its variables mean.
+fn names_of<'s>(
     key: &Key,
-    node: &Node,
-    scope: &Scope<'_>,
+    file: &'s File<'_>,
     errors: &mut Vec<SpecError>,
-) -> SourceEntry {
-    let mut entry = SourceEntry {
-        path: root.to_owned(),
-        pin: None,
-        pin_span: None,
+) -> Vec<(String, Scope<'s>)> {
+    let named = |axis: &&str| key.text.contains(&format!("${{{axis}}}"));
+    let axes: Vec<&str> = file.matrix.names().filter(named).collect();
+    let choices = if axes.is_empty() {
+        vec![Vec::new()]
+    } else {
+        file.matrix.cells(&axes)
     };
-    if !matches!(node.value, Value::Map(_)) {
-        let message = format!("expected a mapping for a source, found {}", node.describe());
-        let error = SpecError::at(node.span.clone(), message);
-        errors.push(error.help("for example `{ path: FILE }`"));
-        return entry;
+    let mut names = Vec::new();
+    for axes in choices {
+        let scope = Scope {
+            vars: file.vars,
+            axes,
+            absent: Vec::new(),
+        };
+        match scope.interpolate(&key.text, &key.span) {
+            Ok(name) => names.push((name, scope)),
+            Err(error) => {
+                errors.push(error);
+                break;
+            }
+        }
     }
-    check_keys(node, &["path", "blake3", "sha256"], "a source", errors);
-    match read_path(&key.text, node, scope) {
-        Ok(path) => entry.path = root.join(path),
-        Err(error) => errors.push(error),
-    }
-    if node.get("path").is_none() {
-        return entry;
-    }
-    match read_pin(&key.text, node) {
-        Ok(pin) => (entry.pin, entry.pin_span) = pin.unzip(),
-        Err(error) => errors.push(error),
-    }
-    entry
+    names
 }
 
-fn read_path(name: &str, node: &Node, scope: &Scope<'_>) -> Result<String, SpecError> {
+struct Reader<'r> {
+    root: &'r Path,
+    lock: &'r Lock,
+    errors: &'r mut Vec<SpecError>,
+}
+
+impl Reader<'_> {
+    fn entry(&mut self, name: &str, key: &Key, node: &Node, scope: &Scope<'_>) -> SourceEntry {
+        let mut entry = SourceEntry {
+            location: Location::Path(self.root.to_owned()),
+            pin: None,
+            pin_span: None,
+            span: key.span.clone(),
+            locked: None,
+        };
+        if let Err(error) = self.fill(name, node, scope, &mut entry) {
+            self.errors.push(error);
+        }
+        entry
+    }
+
+    fn fill(
+        &mut self,
+        name: &str,
+        node: &Node,
+        scope: &Scope<'_>,
+        entry: &mut SourceEntry,
+    ) -> Result<(), SpecError> {
+        if !matches!(node.value, Value::Map(_)) {
+            let message = format!("expected a mapping for a source, found {}", node.describe());
+            let error = SpecError::at(node.span.clone(), message);
+            return Err(error.help("for example `{ path: FILE }` or `{ url: https://… }`"));
+        }
+        let kinds = ["path", "url", "hub"];
+        let given: Vec<&str> = kinds
+            .into_iter()
+            .filter(|k| node.get(k).is_some())
+            .collect();
+        let [kind] = given.as_slice() else {
+            let found = if given.is_empty() { "none" } else { "several" };
+            let message =
+                format!("source `{name}` needs one of `path`, `url` and `hub`, has {found}");
+            return Err(SpecError::at(node.span.clone(), message));
+        };
+        let keys: &[&str] = match *kind {
+            "path" => &["path", "blake3", "sha256"],
+            "url" => &remote::URL_KEYS,
+            _ => &remote::HUB_KEYS,
+        };
+        check_keys(
+            node,
+            keys,
+            &format!("a source with a `{kind}`"),
+            self.errors,
+        );
+        let node = &scope.substitute(node)?;
+        let (pin, pin_span) = read_pin(name, node)?.unzip();
+        match *kind {
+            "path" => {
+                entry.location = Location::Path(self.root.join(read_path(node)?));
+                (entry.pin, entry.pin_span) = (pin, pin_span);
+            }
+            "url" => self.fill_url(name, remote::read_url(node, pin)?, entry),
+            _ => self.fill_hub(name, remote::read_hub(node)?, entry),
+        }
+        Ok(())
+    }
+
+    /// A file that is not unpacked is pinned by its declared digest, everything else by the lock.
+    fn fill_url(&self, name: &str, url: UrlSource, entry: &mut SourceEntry) {
+        entry.locked = self.lock.of_url(name, &url).cloned();
+        entry.pin = entry.locked.as_ref().map(|locked| locked.digest.clone());
+        if let (Unpack::None, Some(digest)) = (url.unpack, &url.digest) {
+            let files = BTreeMap::from([(url.file_name().to_owned(), digest.hex.clone())]);
+            entry.pin = Some(Pin::of_listing(digest.algorithm, &files));
+        }
+        entry.location = Location::Url(url);
+    }
+
+    fn fill_hub(&self, name: &str, hub: HubSource, entry: &mut SourceEntry) {
+        entry.locked = self.lock.of_hub(name, &hub).cloned();
+        entry.pin = entry.locked.as_ref().map(|locked| locked.digest.clone());
+        entry.location = Location::Hub(hub);
+    }
+}
+
+fn read_path(node: &Node) -> Result<String, SpecError> {
     match node.get("path") {
         Some(Node {
             value: Value::Text(path),
-            span,
-        }) => scope.interpolate(path, span),
-        Some(other) => {
+            ..
+        }) => Ok(path.clone()),
+        other => {
+            let other = other.unwrap_or(node);
             let message = format!("expected a path, found {}", other.describe());
             Err(SpecError::at(other.span.clone(), message))
-        }
-        None => {
-            let message = format!("source `{name}` has no `path`");
-            Err(SpecError::at(node.span.clone(), message))
         }
     }
 }

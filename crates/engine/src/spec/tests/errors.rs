@@ -129,6 +129,10 @@ const CASES: &[(&str, &str)] = &[
         "version: 1\nsources:\n  a: { path: x, blake3: 12 }\n  b: { path: x, blake3: a, sha256: b }\n  c: { blake3: a }\n  d: x\n  e: { path: '${z}', pin: x }\nstages:\n  r: { run: { read: { source: a } } }\n  s: { run: { read: { source: ab } } }\n",
     ),
     (
+        "remote sources",
+        "version: 1\nmatrix: { m: [1, 2] }\nsources:\n  a: { url: ftp://x/y }\n  b: { url: 'https://me:pw@x/y' }\n  c: { url: https://x/y, unpack: tgz }\n  d: { url: https://x/y, take: { speech: 4MiB } }\n  e: { url: https://x/y, unpack: tar, take: { sound: 1 } }\n  f: { url: https://x/y, size: lots }\n  g: { url: https://x/y, path: z }\n  h: { hub: a/b/c }\n  i: { hub: a/b, type: space }\n  j: { hub: a/b, type: dataset }\n  k: { hub: a/b, files: [../x] }\n  l: { hub: a/b, branch: main }\n  m: { url: [] }\n  'n/${m}': { hub: '${z}/b' }\n  'o/${p}': { hub: a/b }\nstages:\n  r: { run: { make: {} } }\n",
+    ),
+    (
         "profiles",
         "version: 1\ndefault_profile: nan\nstages: { a: { run: { make: {} } } }\nprofiles:\n  nano: { stage: {}, vars: [] }\n",
     ),

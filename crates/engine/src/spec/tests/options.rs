@@ -28,7 +28,7 @@ fn with(profile: Option<&str>, sets: &[(&str, &str)]) -> Result<Vec<String>, Str
     let pipeline = load_with(TEXT, &options).map_err(|errors| render(TEXT, &errors))?;
     let mut lines = nodes(&pipeline);
     lines.truncate(lines.len() - 1);
-    let path = pipeline.sources["data"].path.display();
+    let path = pipeline.sources["data"].path().unwrap().display();
     lines.push(format!(
         "{:?} {} {path}",
         pipeline.profile, pipeline.default_profile

@@ -1,0 +1,292 @@
+//! Remote sources: finding out what one is, and bringing its files.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use cpipe_engine::digest::{Algorithm, Pin};
+use cpipe_engine::lock::{Locked, Origin, today};
+use cpipe_engine::spec::{Location, SourceEntry, Take, Unpack, UrlSource, without_query};
+
+use crate::error::CorpusError;
+use crate::http::{Client, HttpError, Patience, Remote, Wanted, download};
+use crate::hub::{Hub, HubSettings};
+use crate::unpack;
+
+/// Fetches remote sources.
+///
+/// Files from web servers wait in a folder of their own below `downloads`, checked and unpacked, until
+/// a node takes them into the cache; what a broken attempt left there is gone on with.
+pub struct Fetcher<'f> {
+    client: Client<'f>,
+    hub: HubSettings,
+    downloads: PathBuf,
+    progress: &'f dyn Fn(u64, u64),
+}
+
+/// A file on a web server as it arrived.
+struct Served {
+    place: usize,
+    size: u64,
+    digest: Option<Pin>,
+}
+
+impl<'f> Fetcher<'f> {
+    /// A fetcher with the hub's settings from the environment.
+    ///
+    /// `progress` is told (bytes there, bytes in all, or 0 if nobody knows).
+    pub fn new(
+        downloads: PathBuf,
+        cancelled: &'f (dyn Fn() -> bool + Sync),
+        progress: &'f dyn Fn(u64, u64),
+    ) -> Self {
+        Self {
+            client: Client::new(Patience::from_env(), cancelled),
+            hub: HubSettings::from_env(),
+            downloads,
+            progress,
+        }
+    }
+
+    /// Finds out what a remote source is now: what cpipe.lock will say.
+    ///
+    /// Of a repository only the small files are fetched for it; a file on a web server is fetched
+    /// whole, since nobody else knows its digest, and waits for the node that takes it.
+    pub fn resolve(&self, name: &str, entry: &SourceEntry) -> Result<Locked, CorpusError> {
+        match &entry.location {
+            Location::Hub(source) => {
+                let hub = Hub::new(&self.client, &self.hub, source, self.progress);
+                let resolved = hub.resolve()?;
+                Ok(Locked {
+                    source: name.to_owned(),
+                    from: Origin::Hub(source.clone()),
+                    digest: resolved.pin(),
+                    served: None,
+                    size: resolved.size(),
+                    date: today(),
+                    commit: Some(resolved.commit),
+                    files: resolved.files,
+                })
+            }
+            Location::Url(source) => self.resolve_url(name, source),
+            Location::Path(path) => Err(CorpusError::io(
+                path,
+                std::io::ErrorKind::Unsupported.into(),
+            )),
+        }
+    }
+
+    fn resolve_url(&self, name: &str, source: &UrlSource) -> Result<Locked, CorpusError> {
+        let staging = Staging::open(&self.downloads, source)?;
+        staging.clear()?;
+        let served = self.stage(source, source.digest.as_ref(), None, &staging)?;
+        let url = without_query(&source.urls[served.place]).to_owned();
+        Ok(Locked {
+            source: name.to_owned(),
+            from: Origin::Url {
+                url,
+                unpack: source.unpack,
+                take: source.take,
+            },
+            commit: None,
+            digest: listing_of(&staging.files, Algorithm::Blake3)?,
+            served: served.digest.map(|pin| pin.to_string()),
+            size: served.size,
+            date: today(),
+            files: BTreeMap::new(),
+        })
+    }
+
+    /// Puts the files of a source whose digest is known into `target`.
+    pub fn fetch(&self, entry: &SourceEntry, target: &Path) -> Result<(), CorpusError> {
+        let pin = entry.pin.as_ref().ok_or(CorpusError::Unresolved)?;
+        match &entry.location {
+            Location::Url(source) => self.fetch_url(source, entry.locked.as_ref(), target)?,
+            Location::Hub(source) => {
+                let locked = entry.locked.as_ref().ok_or(CorpusError::Unresolved)?;
+                let commit = locked.commit.as_deref().unwrap_or(&source.revision);
+                let hub = Hub::new(&self.client, &self.hub, source, self.progress);
+                for (name, path) in hub.fetch(commit, &locked.files)? {
+                    copy(&path, &target.join(name))?;
+                }
+            }
+            Location::Path(path) => copy(path, target)?,
+        }
+        let found = listing_of(target, pin.algorithm)?;
+        if found == *pin {
+            return Ok(());
+        }
+        Err(CorpusError::OtherContent {
+            expected: pin.to_string(),
+            found: found.to_string(),
+        })
+    }
+
+    fn fetch_url(
+        &self,
+        source: &UrlSource,
+        locked: Option<&Locked>,
+        target: &Path,
+    ) -> Result<(), CorpusError> {
+        let staging = Staging::open(&self.downloads, source)?;
+        if !staging.files.is_dir() {
+            let served = locked.and_then(|l| l.served.as_ref()?.parse().ok());
+            let digest = source.digest.clone().or(served);
+            let size = locked.filter(|l| l.served.is_some()).map(|l| l.size);
+            self.stage(source, digest.as_ref(), size, &staging)?;
+        }
+        for (name, path) in files_below(&staging.files)? {
+            copy(&path, &target.join(name))?;
+        }
+        staging.clear()
+    }
+
+    /// Downloads and unpacks, so that `staging.files` is there whole or not at all.
+    fn stage(
+        &self,
+        source: &UrlSource,
+        digest: Option<&Pin>,
+        size: Option<u64>,
+        staging: &Staging,
+    ) -> Result<Served, CorpusError> {
+        let fresh = staging.folder.join("files.new");
+        remove_folder(&fresh)?;
+        fs_err::create_dir_all(&fresh).map_err(|e| CorpusError::io(&fresh, e))?;
+        let served = match source.take {
+            Some(take) => self.take(source, take, &fresh)?,
+            None => self.whole(source, digest, size, &fresh, staging)?,
+        };
+        fs_err::rename(&fresh, &staging.files).map_err(|e| CorpusError::io(&staging.files, e))?;
+        Ok(served)
+    }
+
+    fn whole(
+        &self,
+        source: &UrlSource,
+        digest: Option<&Pin>,
+        size: Option<u64>,
+        fresh: &Path,
+        staging: &Staging,
+    ) -> Result<Served, CorpusError> {
+        let archive = staging.folder.join("served");
+        let wanted = Wanted {
+            urls: &source.urls,
+            token: None,
+            size,
+            limit: source.limit,
+            digest,
+            progress: self.progress,
+        };
+        let arrived = download(&self.client, &wanted, &archive)?;
+        let name = source.file_name();
+        let unpacked = match source.unpack {
+            Unpack::None => {
+                fs_err::rename(&archive, fresh.join(name)).map_err(|e| CorpusError::io(&archive, e))
+            }
+            kind => unpack::unpack_file(kind, name, &archive, fresh).map_err(CorpusError::from),
+        };
+        if source.unpack != Unpack::None {
+            fs_err::remove_file(&archive).map_err(|e| CorpusError::io(&archive, e))?;
+        }
+        unpacked.map(|()| Served {
+            place: arrived.place,
+            size: arrived.size,
+            digest: Some(arrived.digest),
+        })
+    }
+
+    /// Streams an archive from the first place that works, and stops once enough is there.
+    fn take(&self, source: &UrlSource, take: Take, fresh: &Path) -> Result<Served, CorpusError> {
+        let mut errors = Vec::new();
+        for (place, url) in source.urls.iter().enumerate() {
+            let mut remote = Remote::new(&self.client, url, None).limited(source.limit);
+            if let Err(error) = remote.total() {
+                if !error.is_of_the_place() {
+                    return Err(error.into());
+                }
+                errors.push(error);
+                continue;
+            }
+            let name = source.file_name();
+            let taken = unpack::take_beginning(source.unpack, take, name, &mut remote, fresh);
+            self.client.check_cancelled()?;
+            if let Some(error) = remote.take_error() {
+                return Err(error.into());
+            }
+            taken?;
+            return Ok(Served {
+                place,
+                size: remote.position(),
+                digest: None,
+            });
+        }
+        Err(match errors.len() {
+            1 => errors.remove(0).into(),
+            _ => HttpError::NoMirror(errors).into(),
+        })
+    }
+}
+
+/// Where one file from a web server waits; nobody else uses it meanwhile.
+struct Staging {
+    folder: PathBuf,
+    files: PathBuf,
+    _lock: File,
+}
+
+impl Staging {
+    fn open(downloads: &Path, source: &UrlSource) -> Result<Self, CorpusError> {
+        let question = format!("{:?} {:?} {:?}", source.urls, source.unpack, source.take);
+        let folder = downloads.join(Algorithm::Blake3.hash(question.as_bytes()));
+        let path = folder.join("lock");
+        let open = || {
+            std::fs::create_dir_all(&folder)?;
+            let mut options = File::options();
+            let file = options
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(&path)?;
+            file.lock()?;
+            Ok(file)
+        };
+        let lock = open().map_err(|e| CorpusError::io(&path, e))?;
+        let files = folder.join("files");
+        Ok(Self {
+            folder,
+            files,
+            _lock: lock,
+        })
+    }
+
+    fn clear(&self) -> Result<(), CorpusError> {
+        remove_folder(&self.files)
+    }
+}
+
+fn remove_folder(folder: &Path) -> Result<(), CorpusError> {
+    if folder.is_dir() {
+        fs_err::remove_dir_all(folder).map_err(|e| CorpusError::io(folder, e))?;
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), CorpusError> {
+    let parent = to.parent().unwrap_or(to);
+    fs_err::create_dir_all(parent).map_err(|e| CorpusError::io(parent, e))?;
+    reflink_copy::reflink_or_copy(from, to).map_err(|e| CorpusError::io(to, e))?;
+    Ok(())
+}
+
+fn listing_of(folder: &Path, algorithm: Algorithm) -> Result<Pin, CorpusError> {
+    let mut listing = BTreeMap::new();
+    for (name, path) in files_below(folder)? {
+        let hex = algorithm.hash_file(&path);
+        listing.insert(name, hex.map_err(|e| CorpusError::io(&path, e))?);
+    }
+    Ok(Pin::of_listing(algorithm, &listing))
+}
+
+fn files_below(folder: &Path) -> Result<BTreeMap<String, PathBuf>, CorpusError> {
+    cpipe_engine::cache::files_below(folder).map_err(|e| CorpusError::Engine(e.to_string()))
+}

@@ -1,0 +1,331 @@
+//! cpipe.lock: what each remote source was found to be.
+//!
+//! A YAML file beside the pipeline file with one small block per source, sorted, so that changes to
+//! different sources merge. It is what makes the keys of everything downstream known while the files
+//! themselves are gone. It holds no secrets: URLs without their queries, names, digests, dates.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cache::write_atomically;
+use crate::digest::Pin;
+use crate::error::EngineError;
+use crate::spec::{HubSource, SpecError, Take, Unpack, UrlSource, from_text, without_query};
+
+/// Version of the layout.
+const VERSION: u32 = 1;
+const HEAD: &str = "# Written by `cpipe run` and `cpipe update`; commit it. See docs/sources.md.\n";
+
+/// What cpipe.lock says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Lock {
+    entries: BTreeMap<(String, Origin), Locked>,
+}
+
+/// What one source was found to be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Locked {
+    /// Name of the source.
+    pub source: String,
+    /// What was asked for.
+    pub from: Origin,
+    /// The commit that the revision stood for.
+    #[serde(default)]
+    pub commit: Option<String>,
+    /// Digest of the listing of its files: what enters keys.
+    #[serde(with = "as_text")]
+    pub digest: Pin,
+    /// Digest of the file as it was served.
+    #[serde(default)]
+    pub served: Option<String>,
+    /// Bytes that have to be downloaded.
+    pub size: u64,
+    /// The day it was looked at, as YYYY-MM-DD.
+    pub date: String,
+    /// Files of a repository by name.
+    #[serde(default)]
+    pub files: BTreeMap<String, LockedFile>,
+}
+
+/// A file of a repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedFile {
+    /// Bytes.
+    pub size: u64,
+    /// Hexadecimal SHA-256.
+    pub sha256: String,
+}
+
+/// What a source asks for. An entry that answers another question does not count.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// A file on a web server: the place it was had from.
+    Url {
+        /// Without its query.
+        url: String,
+        /// What was done with it.
+        unpack: Unpack,
+        /// How much of it was taken.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        take: Option<Take>,
+    },
+    /// Files of a repository.
+    Hub(HubSource),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    version: u32,
+    sources: Vec<Locked>,
+}
+
+mod as_text {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    use crate::digest::Pin;
+
+    pub(super) fn serialize<S: Serializer>(pin: &Pin, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(pin)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Pin, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}
+
+impl Lock {
+    /// Reads a lock file's text.
+    ///
+    /// # Errors
+    /// Where it is not what [`Lock::to_text`] writes, with the place.
+    pub fn parse(text: &str) -> Result<Self, SpecError> {
+        let document: Document = from_text(text)?;
+        if document.version != VERSION {
+            let message = format!("version {} of cpipe.lock is not known", document.version);
+            return Err(SpecError::general(message).help("a newer cpipe wrote it"));
+        }
+        let mut lock = Self::default();
+        document.sources.into_iter().for_each(|e| lock.insert(e));
+        Ok(lock)
+    }
+
+    /// The file's text: sorted, a block per source.
+    pub fn to_text(&self) -> String {
+        let mut text = format!("{HEAD}version: {VERSION}\nsources:");
+        if self.entries.is_empty() {
+            text += " []";
+        }
+        text.push('\n');
+        for entry in self.entries.values() {
+            text += "\n";
+            text += &block(entry);
+        }
+        text
+    }
+
+    /// Writes it so that a reader sees all of it or none.
+    pub fn write(&self, path: &Path) -> Result<(), EngineError> {
+        write_atomically(path, self.to_text().as_bytes())
+    }
+
+    /// Puts an entry in the place of what answered the same question.
+    pub fn insert(&mut self, entry: Locked) {
+        let name = entry.source.clone();
+        self.entries.insert((name, entry.from.clone()), entry);
+    }
+
+    /// What is on record for a file at one of these places.
+    pub fn of_url(&self, name: &str, source: &UrlSource) -> Option<&Locked> {
+        let declared = source.digest.as_ref().map(ToString::to_string);
+        let fits = |locked: &&Locked| declared.is_none() || declared == locked.served;
+        let mut origins = source.urls.iter().map(|url| Origin::Url {
+            url: without_query(url).to_owned(),
+            unpack: source.unpack,
+            take: source.take,
+        });
+        origins.find_map(|origin| self.entries.get(&(name.to_owned(), origin)).filter(fits))
+    }
+
+    /// What is on record for these files of a repository.
+    pub fn of_hub(&self, name: &str, source: &HubSource) -> Option<&Locked> {
+        self.entries
+            .get(&(name.to_owned(), Origin::Hub(source.clone())))
+    }
+}
+
+/// The day in UTC, as YYYY-MM-DD.
+pub fn today() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    day_of(now.unwrap_or_default().as_secs() / 86_400)
+}
+
+/// The date so many days after 1970-01-01, counted in years that begin in March.
+fn day_of(days: u64) -> String {
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (year, month) = match month {
+        0..=9 => (era * 400 + year, month + 3),
+        _ => (era * 400 + year + 1, month - 9),
+    };
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// One line per value, as JSON, which is YAML too; a line per file.
+fn block(entry: &Locked) -> String {
+    let mut lines = vec![
+        format!("- source: {}", json(&entry.source)),
+        format!("  from: {}", json(&entry.from)),
+    ];
+    let optional = [("commit", &entry.commit), ("served", &entry.served)];
+    for (name, value) in optional {
+        lines.extend(value.as_ref().map(|v| format!("  {name}: {}", json(v))));
+    }
+    lines.push(format!("  digest: {}", json(&entry.digest.to_string())));
+    lines.push(format!("  size: {}", entry.size));
+    lines.push(format!("  date: {}", json(&entry.date)));
+    if !entry.files.is_empty() {
+        lines.push("  files:".to_owned());
+        let files = entry.files.iter();
+        lines.extend(files.map(|(name, file)| format!("    {}: {}", json(name), json(file))));
+    }
+    lines.join("\n") + "\n"
+}
+
+fn json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("a lock is plain data")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Algorithm;
+    use crate::spec::RepoKind;
+
+    fn hub(revision: &str) -> HubSource {
+        HubSource {
+            repo: "EleutherAI/pythia-70m".into(),
+            kind: RepoKind::Model,
+            revision: revision.into(),
+            files: Vec::new(),
+        }
+    }
+
+    fn entry(source: &str, from: Origin) -> Locked {
+        Locked {
+            source: source.into(),
+            from,
+            commit: Some("a".repeat(40)),
+            digest: Pin {
+                algorithm: Algorithm::Sha256,
+                hex: "b".repeat(64),
+            },
+            served: None,
+            size: 7,
+            date: "2026-11-24".into(),
+            files: BTreeMap::from([(
+                "model.safetensors".to_owned(),
+                LockedFile {
+                    size: 7,
+                    sha256: "c".repeat(64),
+                },
+            )]),
+        }
+    }
+
+    fn url(take: Option<Take>) -> UrlSource {
+        UrlSource {
+            urls: vec![
+                "https://a.org/x.tar?key=1".into(),
+                "https://b.org/x.tar".into(),
+            ],
+            unpack: Unpack::Tar,
+            take,
+            limit: None,
+            digest: None,
+        }
+    }
+
+    fn from_b() -> Origin {
+        Origin::Url {
+            url: "https://b.org/x.tar".into(),
+            unpack: Unpack::Tar,
+            take: Some(Take::Speech(9)),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_sorted() {
+        let mut lock = Lock::default();
+        lock.insert(entry("weights/b", Origin::Hub(hub("step2"))));
+        lock.insert(entry("weights/b", Origin::Hub(hub("step1"))));
+        lock.insert(entry("a \"quoted\": name", from_b()));
+        let text = lock.to_text();
+        assert_eq!(Lock::parse(&text).unwrap(), lock);
+        insta::assert_snapshot!(text);
+        let empty = Lock::default();
+        assert_eq!(Lock::parse(&empty.to_text()).unwrap(), empty);
+    }
+
+    #[test]
+    fn an_entry_counts_only_for_the_same_question() {
+        let mut lock = Lock::default();
+        lock.insert(entry("w", Origin::Hub(hub("step1"))));
+        lock.insert(entry("s", from_b()));
+        assert!(lock.of_hub("w", &hub("step1")).is_some());
+        assert!(lock.of_hub("w", &hub("step2")).is_none());
+        assert!(lock.of_hub("v", &hub("step1")).is_none());
+        assert!(lock.of_url("s", &url(Some(Take::Speech(9)))).is_some());
+        assert!(lock.of_url("s", &url(Some(Take::Speech(8)))).is_none());
+        assert!(lock.of_url("s", &url(None)).is_none());
+    }
+
+    #[test]
+    fn a_declared_digest_outranks_the_lock() {
+        let served = format!("sha256:{}", "d".repeat(64));
+        let mut lock = Lock::default();
+        let found = Locked {
+            served: Some(served.clone()),
+            ..entry("s", from_b())
+        };
+        lock.insert(found);
+        let mut source = url(Some(Take::Speech(9)));
+        source.digest = Some(served.parse().unwrap());
+        assert!(lock.of_url("s", &source).is_some());
+        source.digest = Some(format!("sha256:{}", "e".repeat(64)).parse().unwrap());
+        assert!(lock.of_url("s", &source).is_none());
+    }
+
+    #[test]
+    fn days_are_dates() {
+        let dates = [
+            (0, "1970-01-01"),
+            (11_016, "2000-02-29"),
+            (20_781, "2026-11-24"),
+        ];
+        for (days, date) in dates {
+            assert_eq!(day_of(days), date);
+        }
+    }
+
+    #[test]
+    fn a_damaged_lock_is_an_error_with_its_place() {
+        let text = "version: 1\nsources:\n- source: a\n  form: 1\n";
+        let error = Lock::parse(text).unwrap_err();
+        assert_eq!(&text[error.span.unwrap()], "form");
+        assert!(Lock::parse("version: 2\nsources: []\n").is_err());
+        assert!(Lock::parse("<<<<<<< HEAD\n").is_err());
+    }
+}
