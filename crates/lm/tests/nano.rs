@@ -52,14 +52,7 @@ fn tokens(modality: &str, chunks: usize) -> TokenSet {
 }
 
 fn score(model: &Model, tokens: &TokenSet, threads: usize) -> Vec<ChunkScore> {
-    let context = StageContext {
-        threads,
-        scratch: Path::new("."),
-        progress: &|_, _, _| (),
-        log: &|_| (),
-        cancelled: &|| false,
-        programs: cpipe_engine::stage::Programs::default(),
-    };
+    let context = StageContext::alone(threads, Path::new("."));
     let plan = Plan::new(&PROTOCOLS, tokens, model.shape()).unwrap();
     let mut rows = score_windows(model, tokens, &plan, &context).unwrap();
     rows.sort_by_key(|row| (row.protocol == "full", row.chunk));

@@ -41,8 +41,7 @@ fn node<const N: usize>(outputs: [(&str, InputArtifact); N]) -> Vec<InputNode> {
 fn inputs<const N: usize>(roles: [(&str, Vec<InputNode>); N]) -> Inputs {
     Inputs {
         roles: roles.map(|(n, nodes)| (n.to_owned(), nodes)).into(),
-        sources: BTreeMap::new(),
-        hashed: BTreeMap::new(),
+        ..Inputs::default()
     }
 }
 
@@ -77,14 +76,7 @@ fn chunk_inputs(dir: &Path, raw: &[u8], tokenizer: PathBuf) -> Inputs {
 }
 
 fn context(scratch: &Path, threads: usize) -> StageContext<'_> {
-    StageContext {
-        threads,
-        scratch,
-        progress: &|_, _, _| (),
-        log: &|_| (),
-        cancelled: &|| false,
-        programs: cpipe_engine::stage::Programs::default(),
-    }
+    StageContext::alone(threads, scratch)
 }
 
 fn tokenize(mapping: Mapping, raw: &[u8], tokenizer: PathBuf) -> Result<TokenSet, String> {

@@ -37,14 +37,7 @@ fn run(table: &Table, csv: &str) -> Result<tempfile::TempDir, String> {
         ..Inputs::default()
     };
     let outputs = OutputDir::new(dir.path().to_owned());
-    let context = StageContext {
-        threads: 1,
-        scratch: Path::new(""),
-        progress: &|_, _, _| {},
-        log: &|_| {},
-        cancelled: &|| false,
-        programs: cpipe_engine::stage::Programs::default(),
-    };
+    let context = StageContext::alone(1, Path::new(""));
     let ran = table.run(&inputs, &outputs, &context);
     ran.map(|_| dir).map_err(|e| e.to_string())
 }
