@@ -17,13 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("expected MODEL_FOLDER TOKENIZER_JSON CHUNKS_BIN CHUNKS THREADS".into());
     };
     let tokens = tokenize(Path::new(tokenizer), Path::new(chunks), count.parse()?)?;
-    let context = StageContext {
-        threads: threads.parse()?,
-        scratch: Path::new("."),
-        progress: &|_, _, _| (),
-        log: &|_| (),
-        cancelled: &|| false,
-    };
+    let context = StageContext::alone(threads.parse()?, Path::new("."));
     let started = Instant::now();
     let model = Model::load_dir(Path::new(model))?;
     let loaded = started.elapsed().as_secs_f64();

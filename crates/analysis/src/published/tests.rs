@@ -89,10 +89,10 @@ fn a_wrong_file_is_told_with_its_line() {
 
 #[test]
 fn wrong_parameters_are_told() {
-    let (field, message) = stage(&[("cr", "x")], &[]).expect_err("no such column");
-    assert_eq!(field, "columns.cr");
+    let (field, message) = stage(&[("ratio", "x")], &[]).expect_err("no such column");
+    assert_eq!(field, "columns.ratio");
     assert!(
-        message.starts_with("the cells table has no column `cr`; it has model,"),
+        message.starts_with("the cells table has no column `ratio`; it has model,"),
         "{message}"
     );
     let twice = stage(&[("protocol", "x")], &[("protocol", "y".into())]);
