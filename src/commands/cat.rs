@@ -27,7 +27,7 @@ pub(crate) fn cat(pipeline: &PipelineArgs, args: &CatArgs) -> Result<u8, CliErro
     Ok(0)
 }
 
-fn single_node(session: &Session, selector: &str) -> Result<NodeIndex, CliError> {
+pub(super) fn single_node(session: &Session, selector: &str) -> Result<NodeIndex, CliError> {
     match session.select(&[selector.to_owned()])?.as_slice() {
         [index] => Ok(*index),
         several => {
@@ -40,7 +40,7 @@ fn single_node(session: &Session, selector: &str) -> Result<NodeIndex, CliError>
 }
 
 /// The manifest of a node, found without running anything.
-fn manifest_of(
+pub(super) fn manifest_of(
     workspace: &Workspace<'_>,
     index: NodeIndex,
     node: &str,
@@ -63,7 +63,7 @@ fn manifest_of(
     })
 }
 
-fn blob_path(
+pub(super) fn blob_path(
     workspace: &Workspace<'_>,
     manifest: &Manifest,
     node: &str,

@@ -1,6 +1,7 @@
 //! One subcommand per file.
 
 mod cat;
+mod fit;
 mod gc;
 mod graph;
 mod plan;
@@ -21,6 +22,7 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<u8, CliError> {
         Command::Status(args) => status::status(pipeline, args),
         Command::Graph(args) => graph::graph(pipeline, args),
         Command::Cat(args) => cat::cat(pipeline, args),
+        Command::Fit(args) => fit::fit(pipeline, args),
         Command::Verify(args) => verify::verify(pipeline, args),
         Command::Gc(args) => gc::gc(pipeline, args),
         Command::Update(args) => update::update(pipeline, args),

@@ -8,6 +8,7 @@
 pub mod chunks;
 mod error;
 pub mod fit_report;
+pub mod law_report;
 pub mod observations;
 pub mod scores;
 pub mod tokens;
