@@ -3,6 +3,7 @@
 pub mod aggregate;
 mod bootstrap;
 mod cells_report;
+pub mod claims;
 mod csv_file;
 mod draws;
 mod error;

@@ -6,6 +6,7 @@
 //! the build engine.
 
 pub mod chunks;
+pub mod claims;
 mod error;
 pub mod fit_report;
 pub mod law_report;
