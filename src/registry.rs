@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cpipe_analysis::aggregate::Aggregate;
+use cpipe_analysis::claims::{Verify, VerifyParams};
 use cpipe_analysis::fit::Fit;
 use cpipe_analysis::plot::Plot;
 use cpipe_analysis::published::{Table, TableParams};
@@ -11,6 +12,7 @@ use cpipe_corpus::{Chunk, Download};
 use cpipe_engine::Stage;
 use cpipe_engine::command::Command;
 use cpipe_engine::spec::{Params, Registry, SpecError};
+use cpipe_engine::stage::SourceFile;
 use cpipe_lm::{Score, Tokenize};
 use serde::Deserialize;
 
@@ -29,6 +31,7 @@ const KINDS: &[&str] = &[
     "table",
     "fit",
     "plot",
+    "verify",
     "command",
 ];
 
@@ -62,6 +65,16 @@ impl Registry for Stages {
             }
             "fit" => Arc::new(Fit::new(params.parse()?).map_err(refused)?),
             "plot" => Arc::new(Plot::new(params.parse()?).map_err(refused)?),
+            "verify" => {
+                let verify: VerifyParams = params.parse()?;
+                let table = |(name, source): (&String, &String)| {
+                    let source = params.local_source(&format!("tables.{name}"), source)?;
+                    let name = name.clone();
+                    Ok(SourceFile { name, ..source })
+                };
+                let sources: Result<_, SpecError> = verify.tables.iter().map(table).collect();
+                Arc::new(Verify::new(verify, sources?).map_err(refused)?)
+            }
             "command" => Arc::new(Command::new(params.parse()?, params.root()).map_err(refused)?),
             other => return Err(params.invalid("", format!("unknown stage kind `{other}`"))),
         })

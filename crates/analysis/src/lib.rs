@@ -3,12 +3,19 @@
 pub mod aggregate;
 mod bootstrap;
 mod cells_report;
+pub mod claims;
 mod csv_file;
+mod draws;
 mod error;
+mod expression;
 pub mod fit;
+pub mod laws;
 pub mod plot;
+pub mod predict;
 pub mod published;
 pub mod table;
+#[cfg(test)]
+mod testing;
 mod text_table;
 
 pub use error::AnalysisError;
