@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use cpipe_analysis::aggregate::Aggregate;
+use cpipe_analysis::baselines::{Baselines, BaselinesParams};
 use cpipe_analysis::fit::Fit;
 use cpipe_analysis::plot::Plot;
 use cpipe_corpus::{Chunk, Download};
 use cpipe_engine::Stage;
 use cpipe_engine::command::Command;
 use cpipe_engine::spec::{Params, Registry, SpecError};
-use cpipe_lm::{Score, Tokenize};
+use cpipe_lm::{Baseline, Score, Tokenize};
 use serde::Deserialize;
 
 /// Every kind of stage that this binary knows.
@@ -20,7 +21,9 @@ const KINDS: &[&str] = &[
     "chunk",
     "tokenize",
     "score",
+    "baseline",
     "aggregate",
+    "baselines",
     "fit",
     "plot",
     "command",
@@ -47,6 +50,11 @@ impl Registry for Stages {
             "chunk" => Arc::new(Chunk::new(params.parse()?).map_err(refused)?),
             "tokenize" => Arc::new(Tokenize::new(params.parse()?).map_err(refused)?),
             "score" => Arc::new(Score::new(params.parse()?).map_err(refused)?),
+            "baseline" => Arc::new(Baseline::new(params.parse()?).map_err(refused)?),
+            "baselines" => {
+                let BaselinesParams {} = params.parse()?;
+                Arc::new(Baselines)
+            }
             "aggregate" => Arc::new(Aggregate::new(params.parse()?).map_err(refused)?),
             "fit" => Arc::new(Fit::new(params.parse()?).map_err(refused)?),
             "plot" => Arc::new(Plot::new(params.parse()?).map_err(refused)?),
