@@ -42,8 +42,16 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn tokenize(tokenizer: &Path, chunks: &Path, count: usize) -> Result<TokenSet, Box<dyn Error>> {
     let tokenizer = ChunkTokenizer::read(tokenizer, Mapping::Mask7)?;
-    let mut set = TokenSet::new(Mapping::Mask7, tokenizer.vocabulary(), tokenizer.id("<|endoftext|>"));
-    for (index, chunk) in std::fs::read(chunks)?.chunks_exact(2048).take(count).enumerate() {
+    let mut set = TokenSet::new(
+        Mapping::Mask7,
+        tokenizer.vocabulary(),
+        tokenizer.id("<|endoftext|>"),
+    );
+    for (index, chunk) in std::fs::read(chunks)?
+        .chunks_exact(2048)
+        .take(count)
+        .enumerate()
+    {
         let tokens = tokenizer.encode(index, chunk)?;
         set.push(chunk, &tokens.ids, &tokens.covered, tokens.plane_bytes);
     }
