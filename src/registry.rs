@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cpipe_analysis::aggregate::Aggregate;
+use cpipe_analysis::baselines::{Baselines, BaselinesParams};
 use cpipe_analysis::claims::{Verify, VerifyParams};
 use cpipe_analysis::fit::Fit;
 use cpipe_analysis::plot::Plot;
@@ -13,7 +14,7 @@ use cpipe_engine::Stage;
 use cpipe_engine::command::Command;
 use cpipe_engine::spec::{Params, Registry, SpecError};
 use cpipe_engine::stage::SourceFile;
-use cpipe_lm::{Score, Tokenize};
+use cpipe_lm::{Baseline, Score, Tokenize};
 use serde::Deserialize;
 
 /// Every kind of stage that this binary knows.
@@ -27,8 +28,10 @@ const KINDS: &[&str] = &[
     "chunk",
     "tokenize",
     "score",
+    "baseline",
     "aggregate",
     "table",
+    "baselines",
     "fit",
     "plot",
     "verify",
@@ -57,6 +60,11 @@ impl Registry for Stages {
             "chunk" => Arc::new(Chunk::new(params.parse()?).map_err(refused)?),
             "tokenize" => Arc::new(Tokenize::new(params.parse()?).map_err(refused)?),
             "score" => Arc::new(Score::new(params.parse()?).map_err(refused)?),
+            "baseline" => Arc::new(Baseline::new(params.parse()?).map_err(refused)?),
+            "baselines" => {
+                let BaselinesParams {} = params.parse()?;
+                Arc::new(Baselines)
+            }
             "aggregate" => Arc::new(Aggregate::new(params.parse()?).map_err(refused)?),
             "table" => {
                 let table: TableParams = params.parse()?;

@@ -1,6 +1,7 @@
 //! From scores to claims: aggregate, fit, plot.
 
 pub mod aggregate;
+pub mod baselines;
 mod bootstrap;
 mod cells_report;
 pub mod claims;
