@@ -60,45 +60,95 @@ pub(crate) enum Command {
   cpipe run                              everything
   cpipe run fit plot                     these stages and what they need
   cpipe run 'score[model=nano-25k]'      some cells of a stage
+  cpipe run 'tokenize+'                  a stage, what it needs and what needs it
   cpipe run --only plot                  just this, from cached inputs
+  cpipe run --from fit --until plot      what lies between
   cpipe run --set chunks=64              with a variable changed")]
     Run(RunArgs),
     /// Say what a run would do, and why, without doing it.
     #[command(after_help = "Example: cpipe plan --set stages.fit.run.fit.bootstrap=500")]
     Plan(PlanArgs),
+    /// Say why a node would run, or ran last, down to where the change began.
+    #[command(after_help = "Example: cpipe why fit --set seed=1")]
+    Why(WhyArgs),
     /// Say how much of each stage is up to date.
     #[command(after_help = "Example: cpipe status")]
-    Status(PlanArgs),
+    Status(StatusArgs),
     /// Show the graph of stages.
-    #[command(after_help = "Example: cpipe graph --format dot | dot -Tsvg > graph.svg")]
+    #[command(after_help = "Examples:
+  cpipe graph --format dot | dot -Tsvg > graph.svg
+  cpipe graph --nodes '+fit'")]
     Graph(GraphArgs),
     /// Write an artifact to stdout.
     #[command(after_help = "Examples:
   cpipe cat fit:fits.json
   cpipe cat 'score[model=nano-25k,step=64,modality=text]:scores.parquet' --format csv")]
     Cat(CatArgs),
+    /// List the runs on record.
+    #[command(after_help = "Example: cpipe runs --last 5")]
+    Runs(RunsArgs),
+    /// Show a node's action, artifacts and how it was executed; or a run by its name.
+    #[command(after_help = "Examples:
+  cpipe show fit
+  cpipe show latest")]
+    Show(ShowArgs),
+    /// Write a node's log to stdout.
+    #[command(after_help = "Example: cpipe log 'score[model=nano-25k,step=64,modality=text]'")]
+    Log(LogArgs),
+    /// Compare parameters, artifacts and metrics of two runs.
+    #[command(after_help = "Examples:
+  cpipe diff                             the last two runs
+  cpipe diff baseline latest             a named run and the last one")]
+    Diff(DiffArgs),
     /// Hash everything in the cache again and name what is damaged.
     #[command(after_help = "Example: cpipe verify --repair")]
     Verify(VerifyArgs),
-    /// Remove what no node's last result needs.
-    #[command(after_help = "Example: cpipe gc --dry-run")]
+    /// Remove what no run that is kept needs.
+    #[command(after_help = "Examples:
+  cpipe gc --dry-run
+  cpipe gc --keep-runs 3 --max-size 20GB")]
     Gc(GcArgs),
+    /// Say what each stage occupies in the cache.
+    #[command(after_help = "Example: cpipe du")]
+    Du(DuArgs),
     /// Read sources again and write what they are now into pipeline.yaml or cpipe.lock.
     #[command(after_help = "Example: cpipe update eval/text")]
     Update(UpdateArgs),
+    /// Write a commented pipeline.yaml that runs.
+    #[command(after_help = "Example: cpipe init && cpipe run")]
+    Init,
+    /// Print a completion script.
+    #[command(after_help = "Example: cpipe completions bash > /etc/bash_completion.d/cpipe")]
+    Completions(CompletionsArgs),
+    /// Print the man page.
+    #[command(after_help = "Example: cpipe man | man -l -")]
+    Man,
+}
+
+/// Which nodes.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Selection {
+    /// Stages or nodes, such as `fit`, `score[step=64]`, `+fit` or `fit+`; all if none is given.
+    #[arg(value_name = "SELECTOR")]
+    pub(crate) selectors: Vec<String>,
+    /// Exactly these nodes from cached inputs, looking at nothing upstream.
+    #[arg(long, value_name = "SELECTOR", conflicts_with = "selectors")]
+    pub(crate) only: Vec<String>,
+    /// These nodes and all that need them.
+    #[arg(long, value_name = "SELECTOR", conflicts_with_all = ["selectors", "only"])]
+    pub(crate) from: Vec<String>,
+    /// Nothing beyond these nodes.
+    #[arg(long, value_name = "SELECTOR", conflicts_with_all = ["selectors", "only"])]
+    pub(crate) until: Vec<String>,
+    /// Count these nodes as not up to date.
+    #[arg(long, value_name = "SELECTOR")]
+    pub(crate) force: Vec<String>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// Stages or nodes, such as `fit` or `score[step=64]`; everything if none is given.
-    #[arg(value_name = "SELECTOR")]
-    pub(crate) selectors: Vec<String>,
-    /// Run exactly these nodes from cached inputs and look at nothing upstream.
-    #[arg(long, value_name = "SELECTOR", conflicts_with = "selectors")]
-    pub(crate) only: Vec<String>,
-    /// Run these nodes even if they are up to date.
-    #[arg(long, value_name = "SELECTOR")]
-    pub(crate) force: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
     /// Say what would be done and stop (the same as `cpipe plan`).
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -111,19 +161,95 @@ pub(crate) struct RunArgs {
     /// Print one JSON object per event.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Name the run, so that `gc` keeps what it needs and `diff` finds it.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Run programs under strace and report files that they read without declaring them.
+    #[arg(long)]
+    pub(crate) trace: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct PlanArgs {
-    /// Stages or nodes; everything if none is given.
-    #[arg(value_name = "SELECTOR")]
-    pub(crate) selectors: Vec<String>,
-    /// Treat these nodes as not up to date.
-    #[arg(long, value_name = "SELECTOR")]
-    pub(crate) force: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
     /// Print one JSON object per node.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Stages or nodes; all if none is given.
+    #[arg(value_name = "SELECTOR")]
+    pub(crate) selectors: Vec<String>,
+    /// Print one JSON object per stage.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WhyArgs {
+    /// One node.
+    #[arg(value_name = "NODE")]
+    pub(crate) node: String,
+    /// Print one JSON object per step.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsArgs {
+    /// Show this many at most.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) last: usize,
+    /// Print one JSON object per run.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// A node; or a run's id or name, `latest`, `latest~1`.
+    #[arg(value_name = "NODE|RUN")]
+    pub(crate) what: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// One node.
+    #[arg(value_name = "NODE")]
+    pub(crate) node: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// A run's id or name, `latest`, `latest~1`.
+    #[arg(value_name = "RUN_A", default_value = "latest~1")]
+    pub(crate) a: String,
+    /// The run that it is compared with.
+    #[arg(value_name = "RUN_B", default_value = "latest")]
+    pub(crate) b: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DuArgs {
+    /// Print one JSON object per stage.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
 }
 
 #[derive(Debug, Args)]
@@ -134,6 +260,9 @@ pub(crate) struct GraphArgs {
     /// Draw every node instead of every stage.
     #[arg(long)]
     pub(crate) nodes: bool,
+    /// Stages or nodes; all if none is given.
+    #[arg(value_name = "SELECTOR")]
+    pub(crate) selectors: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -175,9 +304,20 @@ pub(crate) struct VerifyArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct GcArgs {
+    /// Runs of each profile whose results stay; runs with a name always stay.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) keep_runs: usize,
+    /// Most bytes that may stay; what is cheapest to make again per byte goes first.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) max_size: Option<u64>,
     /// Say what would be freed and stop.
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    cpipe_engine::policy::parse_bytes(text)
+        .ok_or_else(|| format!("expected a size such as 500MB or 20GiB, found `{text}`"))
 }
 
 #[derive(Debug, Args)]

@@ -84,6 +84,9 @@ fn render_spec_error(path: &str, source: &str, error: &SpecError) -> String {
         }
         None => group.element(annotate_snippets::Origin::path(path)),
     };
+    if let (None, Some(label)) = (&error.span, &error.label) {
+        group = group.element(Level::NOTE.message(label));
+    }
     if let Some(help) = &error.help {
         group = group.element(Level::HELP.message(help));
     }
@@ -107,9 +110,10 @@ impl From<EngineError> for CliError {
     fn from(error: EngineError) -> Self {
         let (kind, hint) = match &error {
             EngineError::NotFound(_) => (Kind::Usage, None),
-            EngineError::Damaged { .. } => {
-                (Kind::Cache, Some("`cpipe verify` names what is damaged"))
-            }
+            EngineError::Damaged { .. } => (
+                Kind::Cache,
+                Some("`cpipe verify --repair` takes out what is damaged"),
+            ),
             EngineError::Io { .. } => (
                 Kind::Cache,
                 Some(

@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod error;
+mod options;
 mod registry;
 mod reporter;
 mod session;
@@ -12,8 +13,18 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use cpipe_engine::command::guardian;
+
 fn main() -> ExitCode {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|first| first == guardian::ARGUMENT)
+    {
+        guardian::serve();
+        return ExitCode::SUCCESS;
+    }
     error::quiet_panics();
+    guardian::enable();
     let cli = cli::Cli::parse();
     match commands::dispatch(&cli) {
         Ok(code) => ExitCode::from(code),

@@ -1,17 +1,22 @@
 //! What every command starts from: the pipeline, its cache, and where outputs go.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use cpipe_engine::Cache;
 use cpipe_engine::cache::StatCache;
-use cpipe_engine::plan::{Latest, Workspace};
-use cpipe_engine::spec::{self, Options, Pipeline};
+use cpipe_engine::plan::{self, Workspace};
+use cpipe_engine::records::History;
+use cpipe_engine::spec::{self, Options, PendingAxis, Pipeline};
+use cpipe_engine::{Cache, EngineError, Manifest};
 use petgraph::graph::NodeIndex;
 
-use crate::cli::PipelineArgs;
+use crate::cli::{PipelineArgs, Selection};
 use crate::error::{CliError, Kind};
 use crate::registry::Stages;
 use crate::sources;
+
+/// What records call the profile of a pipeline without profiles.
+const NO_PROFILE: &str = "default";
 
 /// An opened pipeline.
 pub(crate) struct Session {
@@ -20,12 +25,30 @@ pub(crate) struct Session {
     pub(crate) pipeline: Pipeline,
     pub(crate) cache: Cache,
     pub(crate) stats: StatCache,
-    pub(crate) latest: Latest,
+    pub(crate) history: History,
 }
 
 impl Session {
     /// Reads the pipeline file, reports all its errors, and opens the cache.
+    ///
+    /// Axes that a stage writes are read from the cache as far as they are there.
     pub(crate) fn open(args: &PipelineArgs) -> Result<Self, CliError> {
+        let mut written = BTreeMap::new();
+        loop {
+            let session = Self::load(args, &written)?;
+            let before = written.len();
+            for pending in &session.pipeline.pending {
+                if let Some(text) = session.written_values(pending)? {
+                    written.insert(pending.axis.clone(), text);
+                }
+            }
+            if written.len() == before {
+                return Ok(session);
+            }
+        }
+    }
+
+    fn load(args: &PipelineArgs, written: &BTreeMap<String, String>) -> Result<Self, CliError> {
         let path = args.file.clone();
         let text = read_pipeline(&path)?;
         let root = folder_of(&path)?;
@@ -33,7 +56,7 @@ impl Session {
             profile: args.profile.clone(),
             sets: args.sets.clone(),
             lock: sources::read_lock(&root)?,
-            ..Options::default()
+            written: written.clone(),
         };
         let cache = open_cache(args)?;
         let stages = Stages {
@@ -42,16 +65,49 @@ impl Session {
         let pipeline = spec::load(&root, &text, &options, &stages)
             .map_err(|errors| CliError::spec(&path, &text, &errors))?;
         let stats = StatCache::open(cache.root(), args.rehash);
-        let profile = pipeline.profile.as_deref().unwrap_or("default");
-        let latest = Latest::open(&cache, profile);
+        let profile = pipeline.profile.as_deref().unwrap_or(NO_PROFILE);
+        let history = History::new(&cache, profile);
         Ok(Self {
             path,
             text,
             pipeline,
             cache,
             stats,
-            latest,
+            history,
         })
+    }
+
+    /// What a stage has written as the values of an axis, if it is up to date.
+    fn written_values(&self, pending: &PendingAxis) -> Result<Option<String>, CliError> {
+        let dag = &self.pipeline.graph.dag;
+        let mut nodes = dag
+            .node_indices()
+            .filter(|index| dag[*index].stage == pending.stage);
+        let (Some(index), None) = (nodes.next(), nodes.next()) else {
+            return Ok(None);
+        };
+        let known = plan::known(&self.workspace(), &[index])?;
+        let Some(manifest) = &known[index.index()] else {
+            return Ok(None);
+        };
+        let artifact = manifest.outputs.get(&pending.output).ok_or_else(|| {
+            let (stage, output) = (&pending.stage, &pending.output);
+            let message = format!("stage `{stage}` has no output `{output}`");
+            CliError::new(Kind::Spec, &message, None)
+        })?;
+        let Ok(path) = self.cache.blobs.verified(artifact.digest) else {
+            return Ok(None);
+        };
+        let text = std::fs::read_to_string(&path).map_err(|e| EngineError::io("read", &path, e))?;
+        Ok(Some(text))
+    }
+
+    /// The nodes of stages that write axes which are not known yet.
+    pub(crate) fn writers(&self) -> Vec<NodeIndex> {
+        let pending = &self.pipeline.pending;
+        let dag = &self.pipeline.graph.dag;
+        let writes = |index: &NodeIndex| pending.iter().any(|p| p.stage == dag[*index].stage);
+        dag.node_indices().filter(writes).collect()
     }
 
     /// The graph with what it is resolved against.
@@ -61,12 +117,18 @@ impl Session {
             graph: &self.pipeline.graph,
             cache: &self.cache,
             stats: &self.stats,
-            latest: &self.latest,
+            history: &self.history,
             outputs: match &self.pipeline.profile {
                 Some(profile) if !self.pipeline.default_profile => outputs.join(profile),
                 _ => outputs,
             },
         }
+    }
+
+    /// The name of the profile, for records.
+    pub(crate) fn profile(&self) -> String {
+        let profile = self.pipeline.profile.as_deref();
+        profile.unwrap_or(NO_PROFILE).to_owned()
     }
 
     /// The nodes that selectors name; all nodes if there are none.
@@ -75,9 +137,69 @@ impl Session {
         if selectors.is_empty() {
             return Ok(graph.dag.node_indices().collect());
         }
-        graph
-            .select(selectors)
-            .map_err(|message| CliError::new(Kind::Usage, &message, None))
+        graph.select(selectors).map_err(|message| {
+            let waiting = &self.pipeline.waiting;
+            let hint = (!waiting.is_empty()).then(|| {
+                format!(
+                    "these stages have no nodes before a run has written their axes: {}",
+                    waiting.join(", ")
+                )
+            });
+            CliError::new(Kind::Usage, &message, hint.as_deref())
+        })
+    }
+
+    /// The nodes that a selection means.
+    pub(crate) fn targets(&self, selection: &Selection) -> Result<Vec<NodeIndex>, CliError> {
+        if !selection.only.is_empty() {
+            return self.select(&selection.only);
+        }
+        let mut targets = self.select(&selection.selectors)?;
+        let graph = &self.pipeline.graph;
+        if !selection.until.is_empty() {
+            targets = graph.ancestors(&self.select(&selection.until)?);
+        }
+        if !selection.from.is_empty() {
+            let below = graph.descendants(&self.select(&selection.from)?);
+            targets.retain(|index| below.contains(index));
+        }
+        if targets.is_empty() {
+            let message = "no node lies between `--from` and `--until`";
+            return Err(CliError::new(Kind::Usage, message, None));
+        }
+        Ok(targets)
+    }
+
+    /// The nodes of `--force`.
+    pub(crate) fn forced(&self, selection: &Selection) -> Result<BTreeSet<NodeIndex>, CliError> {
+        match selection.force.as_slice() {
+            [] => Ok(BTreeSet::new()),
+            selectors => Ok(self.select(selectors)?.into_iter().collect()),
+        }
+    }
+
+    /// The one node that a selector names.
+    pub(crate) fn single(&self, selector: &str) -> Result<NodeIndex, CliError> {
+        match self.select(&[selector.to_owned()])?.as_slice() {
+            [index] => Ok(*index),
+            several => {
+                let message = format!("`{selector}` is {} nodes, expected one", several.len());
+                let first = self.pipeline.graph.dag[several[0]].label();
+                let hint = format!("name one of them, such as `{first}`");
+                Err(CliError::new(Kind::Usage, &message, Some(&hint)))
+            }
+        }
+    }
+
+    /// The manifest of a node, found without running anything.
+    pub(crate) fn manifest(&self, index: NodeIndex) -> Result<Manifest, CliError> {
+        let mut known = plan::known(&self.workspace(), &[index])?;
+        known[index.index()].take().ok_or_else(|| {
+            let node = self.pipeline.graph.dag[index].label();
+            let message = format!("{node} is not up to date, so its outputs are not known");
+            let hint = format!("`cpipe run '{node}'` makes them");
+            CliError::new(Kind::Usage, &message, Some(&hint))
+        })
     }
 }
 
@@ -87,7 +209,11 @@ pub(crate) fn open_cache(args: &PipelineArgs) -> Result<Cache, CliError> {
         Some(folder) => folder.clone(),
         None => folder_of(&args.file)?.join("cache"),
     };
-    Ok(Cache::open(&folder)?)
+    Cache::open(&folder).map_err(|error| {
+        let message = format!("the cache in {} cannot be used: {error}", folder.display());
+        let hint = "make it a folder that you may write to, or name another one with --cache";
+        CliError::new(Kind::Cache, &message, Some(hint))
+    })
 }
 
 fn read_pipeline(path: &Path) -> Result<String, CliError> {

@@ -1,9 +1,9 @@
 use std::path::Path;
 
 use cpipe_analysis::table;
+use cpipe_engine::EngineError;
 use cpipe_engine::manifest::Manifest;
-use cpipe_engine::plan::{self, Resolution, Workspace};
-use petgraph::graph::NodeIndex;
+use cpipe_engine::plan::Workspace;
 
 use crate::cli::{CatArgs, PipelineArgs, TableFormat};
 use crate::error::{CliError, Kind};
@@ -19,48 +19,17 @@ pub(crate) fn cat(pipeline: &PipelineArgs, args: &CatArgs) -> Result<u8, CliErro
             Some("for example `cpipe cat fit:fits.json`"),
         )
     })?;
-    let index = single_node(&session, node)?;
+    let index = session.single(node)?;
     let workspace = session.workspace();
-    let manifest = manifest_of(&workspace, index, node)?;
+    let manifest = session.manifest(index)?;
     let path = blob_path(&workspace, &manifest, node, output)?;
+    if args.format.is_some() && !output.ends_with(".parquet") {
+        let message = format!("`{output}` is not a Parquet table");
+        let hint = "leave out --format to get it as it is";
+        return Err(CliError::new(Kind::Usage, &message, Some(hint)));
+    }
     write_out(&path, output, args.format)?;
     Ok(0)
-}
-
-fn single_node(session: &Session, selector: &str) -> Result<NodeIndex, CliError> {
-    match session.select(&[selector.to_owned()])?.as_slice() {
-        [index] => Ok(*index),
-        several => {
-            let message = format!("`{selector}` is {} nodes, expected one", several.len());
-            let first = session.pipeline.graph.dag[several[0]].label();
-            let hint = format!("name one of them, such as `{first}`");
-            Err(CliError::new(Kind::Usage, &message, Some(&hint)))
-        }
-    }
-}
-
-/// The manifest of a node, found without running anything.
-fn manifest_of(
-    workspace: &Workspace<'_>,
-    index: NodeIndex,
-    node: &str,
-) -> Result<Manifest, CliError> {
-    let mut known = vec![None; workspace.graph.dag.node_count()];
-    for up in workspace.graph.ancestors(&[index]) {
-        match plan::unmade_input(workspace, up, &known) {
-            None => {
-                if let Resolution::Hit(_, manifest) = workspace.resolve(up, &known)? {
-                    known[up.index()] = Some(manifest);
-                }
-            }
-            Some(_) => break,
-        }
-    }
-    known[index.index()].take().ok_or_else(|| {
-        let message = format!("{node} is not up to date, so its outputs are not known");
-        let hint = format!("`cpipe run '{node}'` makes them");
-        CliError::new(Kind::Usage, &message, Some(&hint))
-    })
 }
 
 fn blob_path(
@@ -70,14 +39,23 @@ fn blob_path(
     output: &str,
 ) -> Result<std::path::PathBuf, CliError> {
     let blobs = &workspace.cache.blobs;
+    let unreadable = |error: EngineError| {
+        let message = format!("{node}:{output} cannot be read: {error}");
+        let hint = format!("`cpipe run --force '{node}'` makes it again");
+        CliError::new(Kind::Cache, &message, Some(&hint))
+    };
     if let Some(artifact) = manifest.outputs.get(output) {
-        return Ok(blobs.verified(artifact.digest)?);
+        return blobs.verified(artifact.digest).map_err(unreadable);
     }
     if let Some((folder, file)) = output.split_once('/')
         && let Some(artifact) = manifest.outputs.get(folder)
-        && let Some(digest) = blobs.listing(artifact.digest)?.0.get(file)
+        && let Some(digest) = blobs
+            .listing(artifact.digest)
+            .map_err(unreadable)?
+            .0
+            .get(file)
     {
-        return Ok(blobs.verified(*digest)?);
+        return blobs.verified(*digest).map_err(unreadable);
     }
     let known: Vec<&str> = manifest.outputs.keys().map(String::as_str).collect();
     let message = format!("{node} has no output `{output}`");

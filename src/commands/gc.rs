@@ -1,21 +1,49 @@
-use cpipe_engine::cache;
-use cpipe_engine::plan::Latest;
+use std::fmt::Write;
+
+use cpipe_engine::cache::{self, GcOptions};
 
 use crate::cli::{GcArgs, PipelineArgs};
 use crate::error::CliError;
 use crate::session::open_cache;
 
-/// Keeps the last result of every node of every profile.
+/// Most results dropped for the size budget that are named.
+const SHOWN: usize = 20;
+
 pub(crate) fn gc(pipeline: &PipelineArgs, args: &GcArgs) -> Result<u8, CliError> {
     let cache = open_cache(pipeline)?;
-    let report = cache::collect_garbage(&cache, &Latest::all(&cache), args.dry_run)?;
-    super::print(&format!(
-        "{}: {} results and {} blobs, {:.1} MB; {:.1} MB stay\n",
+    let options = GcOptions {
+        keep_runs: args.keep_runs,
+        budget: args.max_size,
+        dry_run: args.dry_run,
+    };
+    let report = cache::collect_garbage(&cache, &options)?;
+    let mut text = String::new();
+    for (output, bytes) in report.dropped.iter().take(SHOWN) {
+        writeln!(
+            text,
+            "over the budget: {output}, {}",
+            super::megabytes(*bytes)
+        )
+        .expect("writing to a string does not fail");
+    }
+    if report.dropped.len() > SHOWN {
+        writeln!(
+            text,
+            "over the budget: {} more",
+            report.dropped.len() - SHOWN
+        )
+        .expect("writing to a string does not fail");
+    }
+    writeln!(
+        text,
+        "{}: {} results and {} blobs, {}; {} stay",
         if args.dry_run { "would free" } else { "freed" },
         report.actions,
         report.blobs,
-        report.bytes as f64 / 1e6,
-        report.kept_bytes as f64 / 1e6,
-    ))?;
+        super::megabytes(report.bytes),
+        super::megabytes(report.kept_bytes),
+    )
+    .expect("writing to a string does not fail");
+    super::print(&text)?;
     Ok(0)
 }

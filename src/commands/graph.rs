@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use petgraph::graph::NodeIndex;
 use petgraph::visit::EdgeRef;
 
 use crate::cli::{GraphArgs, GraphFormat, PipelineArgs};
@@ -9,7 +10,7 @@ use crate::session::Session;
 
 pub(crate) fn graph(pipeline: &PipelineArgs, args: &GraphArgs) -> Result<u8, CliError> {
     let session = Session::open(pipeline)?;
-    let drawing = Drawing::of(&session, args.nodes);
+    let drawing = Drawing::of(&session, &session.select(&args.selectors)?, args.nodes);
     let text = match args.format {
         GraphFormat::Text => drawing.text(),
         GraphFormat::Dot => drawing.dot(),
@@ -27,19 +28,20 @@ struct Drawing {
 }
 
 impl Drawing {
-    fn of(session: &Session, every_node: bool) -> Self {
+    fn of(session: &Session, chosen: &[NodeIndex], every_node: bool) -> Self {
         let dag = &session.pipeline.graph.dag;
-        let name = |index: petgraph::graph::NodeIndex| {
+        let chosen: BTreeSet<_> = chosen.iter().copied().collect();
+        let name = |index: NodeIndex| {
             let node = &dag[index];
             if every_node {
-                node.label()
+                node.label().to_owned()
             } else {
                 node.stage.clone()
             }
         };
         let mut names: Vec<(String, usize)> = Vec::new();
         let mut places = BTreeMap::new();
-        for index in dag.node_indices() {
+        for index in chosen.iter().copied() {
             let place = *places.entry(name(index)).or_insert_with(|| {
                 names.push((name(index), 0));
                 names.len() - 1
@@ -48,6 +50,7 @@ impl Drawing {
         }
         let edges = dag
             .edge_references()
+            .filter(|edge| chosen.contains(&edge.source()) && chosen.contains(&edge.target()))
             .map(|edge| (places[&name(edge.source())], places[&name(edge.target())]))
             .collect();
         Self { names, edges }

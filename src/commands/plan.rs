@@ -1,30 +1,24 @@
 use std::fmt::Write;
 
-use cpipe_engine::plan::{self, Status};
+use cpipe_engine::run::{self, Status};
 use serde_json::json;
 
 use crate::cli::{PipelineArgs, PlanArgs};
 use crate::error::CliError;
+use crate::options::plan_options;
 use crate::session::Session;
 
 pub(crate) fn plan(pipeline: &PipelineArgs, args: &PlanArgs) -> Result<u8, CliError> {
     let session = Session::open(pipeline)?;
     let workspace = session.workspace();
-    let targets = session.select(&args.selectors)?;
-    let force = match args.force.as_slice() {
-        [] => Vec::new(),
-        selectors => session.select(selectors)?,
-    };
-    let statuses = plan::plan(&workspace, &targets, &force.into_iter().collect())?;
+    let targets = session.targets(&args.selection)?;
+    let options = plan_options(&session, &args.selection)?;
+    let statuses = run::plan(&workspace, &targets, &options)?;
     let mut text = String::new();
     let (mut cached, mut would_run) = (0, 0);
     for (index, status) in &statuses {
         let node = workspace.node(*index).label();
-        let (word, why) = match status {
-            Status::Cached(_) => ("cached", String::new()),
-            Status::WouldRun(reason) => ("run", reason.to_string()),
-            Status::Unknown(reason) => ("maybe", reason.to_string()),
-        };
+        let (word, why) = describe(status);
         match status {
             Status::Cached(_) => cached += 1,
             _ => would_run += 1,
@@ -37,10 +31,27 @@ pub(crate) fn plan(pipeline: &PipelineArgs, args: &PlanArgs) -> Result<u8, CliEr
         }
     }
     if !args.json {
+        for axis in &session.pipeline.pending {
+            let (axis, stage) = (&axis.axis, &axis.stage);
+            writeln!(
+                text,
+                "maybe  axis `{axis}`: its values are known once `{stage}` has run"
+            )
+            .expect("writing to a string does not fail");
+        }
         let summary = format!("{cached} up to date, {would_run} would run or may have to\n");
         text.push_str(&summary);
     }
     session.stats.save()?;
     super::print(&text)?;
     Ok(0)
+}
+
+fn describe(status: &Status) -> (&'static str, String) {
+    match status {
+        Status::Cached(_) => ("cached", String::new()),
+        Status::WouldRun(reason) => ("run", reason.to_string()),
+        Status::Unknown(reason) => ("maybe", reason.to_string()),
+        Status::Unavailable(input) => ("fail", format!("needs {input}, which is not in the cache")),
+    }
 }

@@ -1,14 +1,16 @@
-use std::num::NonZero;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use cpipe_engine::digest::Pin;
 use cpipe_engine::event::EventSink;
 use cpipe_engine::plan::Workspace;
-use cpipe_engine::run::{self, RunOptions, SourceProblem, Summary};
-use cpipe_engine::spec::SpecError;
+use cpipe_engine::run::{self, SourceProblem, Summary};
+use cpipe_engine::spec::{SourceEntry, SpecError};
 use petgraph::graph::NodeIndex;
 
 use crate::cli::{PipelineArgs, PlanArgs, RunArgs};
 use crate::error::{CliError, INTERRUPTED, NODE_FAILED};
+use crate::options::run_options;
 use crate::reporter::{JsonLines, Terminal};
 use crate::session::Session;
 use crate::sources::{self, Outcome};
@@ -16,57 +18,72 @@ use crate::sources::{self, Outcome};
 static CANCEL: AtomicBool = AtomicBool::new(false);
 
 pub(crate) fn run(pipeline: &PipelineArgs, args: &RunArgs) -> Result<u8, CliError> {
-    let only = !args.only.is_empty();
     if args.dry_run {
         let plan = PlanArgs {
-            selectors: if only {
-                args.only.clone()
-            } else {
-                args.selectors.clone()
-            },
-            force: args.force.clone(),
+            selection: args.selection.clone(),
             json: args.json,
         };
         return super::plan::plan(pipeline, &plan);
     }
     stop_on_ctrl_c();
-    let selectors = if only { &args.only } else { &args.selectors };
-    let mut session = Session::open(pipeline)?;
-    let mut targets = session.select(selectors)?;
-    if !only {
-        match sources::resolve(&session, &targets, args.locked, &CANCEL)? {
-            Outcome::Known => {}
-            Outcome::Found => {
-                session = Session::open(pipeline)?;
-                targets = session.select(selectors)?;
-            }
-            Outcome::Interrupted => return Ok(INTERRUPTED),
-        }
-    }
-    let force = match args.force.as_slice() {
-        [] => Vec::new(),
-        selectors => session.select(selectors)?,
-    };
-    let options = RunOptions {
-        jobs: args.jobs.map_or_else(cores, usize::from),
-        only,
-        force: force.into_iter().collect(),
-    };
-    let workspace = session.workspace();
-    if !only {
-        check_sources(&session, &workspace, &targets)?;
-    }
     let sink: Box<dyn EventSink> = if args.json {
         Box::new(JsonLines)
     } else {
         Box::new(Terminal::new())
     };
-    let summary = run::run(&workspace, &targets, &options, &CANCEL, sink.as_ref())?;
+    let mut session = Session::open(pipeline)?;
+    // Stages that write axes run first; each time more of the pipeline is known.
+    while let Some(writers) = writers_first(&session, args) {
+        let summary = bring(&mut session, &writers, pipeline, args, sink.as_ref())?;
+        let next = Session::open(pipeline)?;
+        if exit_code(&summary) != 0 || next.pipeline.pending == session.pipeline.pending {
+            return Ok(exit_code(&summary));
+        }
+        session = next;
+    }
+    let targets = session.targets(&args.selection)?;
+    let summary = bring(&mut session, &targets, pipeline, args, sink.as_ref())?;
     Ok(exit_code(&summary))
 }
 
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZero::get)
+/// The nodes that write axes, if what is asked for has to wait for them.
+fn writers_first(session: &Session, args: &RunArgs) -> Option<Vec<NodeIndex>> {
+    let writers = session.writers();
+    if writers.is_empty() || !args.selection.only.is_empty() {
+        return None;
+    }
+    let asked = &args.selection.selectors;
+    let is_known = !asked.is_empty() && session.targets(&args.selection).is_ok();
+    (!is_known).then_some(writers)
+}
+
+fn bring(
+    session: &mut Session,
+    targets: &[NodeIndex],
+    pipeline: &PipelineArgs,
+    args: &RunArgs,
+    sink: &dyn EventSink,
+) -> Result<Summary, CliError> {
+    if args.selection.only.is_empty() {
+        match sources::resolve(session, targets, args.locked, &CANCEL)? {
+            Outcome::Known => {}
+            // Only what is known of sources differs: nodes keep their places.
+            Outcome::Found => *session = Session::open(pipeline)?,
+            Outcome::Interrupted => {
+                return Ok(Summary {
+                    interrupted: true,
+                    ..Summary::default()
+                });
+            }
+        }
+    }
+    let session = &*session;
+    let workspace = session.workspace();
+    let options = run_options(session, pipeline, args)?;
+    if !options.only {
+        check_sources(session, &workspace, targets)?;
+    }
+    Ok(run::run(&workspace, targets, &options, &CANCEL, sink)?)
 }
 
 fn exit_code(summary: &Summary) -> u8 {
@@ -106,33 +123,55 @@ fn check_sources(
 fn describe(session: &Session, problem: &SourceProblem) -> SpecError {
     let mut sources = session.pipeline.sources.iter();
     let entry = sources.find(|(_, entry)| entry.path() == Some(&problem.path));
-    let name = entry.map_or("", |(name, _)| name.as_str());
     let path = problem
         .path
         .strip_prefix(&session.pipeline.root)
         .unwrap_or(&problem.path);
+    match entry {
+        Some((name, entry)) => describe_source(name, entry, path, problem),
+        None => describe_file(session, path, &problem.path),
+    }
+}
+
+/// A source that is gone, or not what it is declared to be.
+fn describe_source(
+    name: &str,
+    entry: &SourceEntry,
+    path: &Path,
+    problem: &SourceProblem,
+) -> SpecError {
     let path = path.display();
-    let span = entry.and_then(|(_, entry)| entry.pin_span.clone());
-    let expected = problem
-        .expected
-        .as_ref()
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    match &problem.found {
-        Some(found) => SpecError {
-            message: format!("source `{name}` is not what it is declared to be: {path}"),
-            span,
-            label: Some(format!("declared {expected}, found {found}")),
-            help: Some(format!(
-                "restore {path}; or, if the change is meant, accept it with `cpipe update {name}`"
-            )),
-        },
-        None => SpecError {
+    let span = entry.pin_span.clone();
+    let digest = |pin: &Option<Pin>| pin.as_ref().map(ToString::to_string).unwrap_or_default();
+    if problem.found.is_none() {
+        return SpecError {
             message: format!("source `{name}` is missing: {path}"),
             span,
             label: Some("its content is not in the cache either".into()),
             help: Some(format!("put the file back at {path}, or correct its path")),
-        },
+        };
+    }
+    let (declared, found) = (digest(&problem.expected), digest(&problem.found));
+    SpecError {
+        message: format!("source `{name}` is not what it is declared to be: {path}"),
+        span,
+        label: Some(format!("declared {declared}, found {found}")),
+        help: Some(format!(
+            "restore {path}; or, if the change is meant, accept it with `cpipe update {name}`"
+        )),
+    }
+}
+
+/// A file that a stage reads without a source of its own.
+fn describe_file(session: &Session, path: &Path, whole: &Path) -> SpecError {
+    let mut nodes = session.pipeline.graph.dag.node_weights();
+    let reader = nodes.find(|node| node.work.sources().iter().any(|s| s.path == whole));
+    let path = path.display();
+    SpecError {
+        message: format!("the file {path} is missing"),
+        span: reader.map(|node| node.span.clone()),
+        label: Some("this stage reads it".into()),
+        help: Some(format!("put the file back at {path}, or correct its path")),
     }
 }
 

@@ -1,10 +1,11 @@
 use std::fmt::Write;
 
-use cpipe_engine::plan::{self, Status};
+use cpipe_engine::run::{self, Status};
 use serde_json::json;
 
-use crate::cli::{PipelineArgs, PlanArgs};
+use crate::cli::{PipelineArgs, Selection, StatusArgs};
 use crate::error::CliError;
+use crate::options::plan_options;
 use crate::session::Session;
 
 /// Nodes of one stage: all, up to date, to be run, not known yet.
@@ -16,16 +17,13 @@ struct Count {
     unknown: usize,
 }
 
-pub(crate) fn status(pipeline: &PipelineArgs, args: &PlanArgs) -> Result<u8, CliError> {
+pub(crate) fn status(pipeline: &PipelineArgs, args: &StatusArgs) -> Result<u8, CliError> {
     let session = Session::open(pipeline)?;
     let workspace = session.workspace();
     let targets = session.select(&args.selectors)?;
-    let force = match args.force.as_slice() {
-        [] => Vec::new(),
-        selectors => session.select(selectors)?,
-    };
+    let options = plan_options(&session, &Selection::default())?;
     let mut stages: Vec<(String, Count)> = Vec::new();
-    for (index, status) in plan::plan(&workspace, &targets, &force.into_iter().collect())? {
+    for (index, status) in run::plan(&workspace, &targets, &options)? {
         let stage = &workspace.node(index).stage;
         if stages.last().is_none_or(|(name, _)| name != stage) {
             stages.push((stage.clone(), Count::default()));
@@ -35,7 +33,7 @@ pub(crate) fn status(pipeline: &PipelineArgs, args: &PlanArgs) -> Result<u8, Cli
             match status {
                 Status::Cached(_) => count.cached += 1,
                 Status::WouldRun(_) => count.run += 1,
-                Status::Unknown(_) => count.unknown += 1,
+                Status::Unknown(_) | Status::Unavailable(_) => count.unknown += 1,
             }
         }
     }

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::atomic::AtomicBool;
 
+use cpipe_engine::EngineError;
 use cpipe_engine::digest::Pin;
 use cpipe_engine::lock::{Locked, LockedFile};
 use cpipe_engine::spec::{Location, SourceEntry};
@@ -27,7 +28,7 @@ pub(crate) fn update(pipeline: &PipelineArgs, args: &UpdateArgs) -> Result<u8, C
     }
     session.stats.save()?;
     if text.is_empty() {
-        "everything is as declared and locked\n".clone_into(&mut text);
+        "every digest is as declared\n".clone_into(&mut text);
     }
     super::print(&text)?;
     Ok(0)
@@ -44,7 +45,8 @@ fn update_local(
         else {
             continue;
         };
-        let found = session.stats.digest(path, pin.algorithm)?;
+        let digest = session.stats.digest(path, pin.algorithm);
+        let found = digest.map_err(|error| unreadable(name, &error))?;
         if found != *pin {
             writeln!(text, "{name}: {pin} → {found}").expect("writing to a string does not fail");
             edits.push((span.clone(), pin.clone(), found));
@@ -112,6 +114,12 @@ fn difference(old: Option<&Locked>, new: &Locked) -> String {
         line(name, file(old, name), file(Some(new), name));
     }
     text
+}
+
+fn unreadable(name: &str, error: &EngineError) -> CliError {
+    let message = format!("source `{name}` has no digest: {error}");
+    let hint = "put it back, correct its path, or name the sources to update";
+    CliError::new(Kind::Spec, &message, Some(hint))
 }
 
 fn chosen<'s>(

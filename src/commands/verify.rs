@@ -11,12 +11,25 @@ pub(crate) fn verify(pipeline: &PipelineArgs, args: &VerifyArgs) -> Result<u8, C
     let report = cache::verify(&cache, args.repair)?;
     let mut text = String::new();
     let removed = if args.repair { ", removed" } else { "" };
-    for path in report.damaged.iter().chain(&report.unreadable) {
+    for damage in &report.damaged {
+        let users = match damage.used_by.as_slice() {
+            [] => "no result on record".to_owned(),
+            users => users.join(", "),
+        };
+        writeln!(
+            text,
+            "damaged{removed}: {} ({users})",
+            damage.path.display()
+        )
+        .expect("writing to a string does not fail");
+    }
+    for path in &report.unreadable {
         writeln!(text, "damaged{removed}: {}", path.display())
             .expect("writing to a string does not fail");
     }
-    for (node, output) in &report.incomplete {
-        writeln!(text, "incomplete: {node}:{output}").expect("writing to a string does not fail");
+    for output in &report.incomplete {
+        writeln!(text, "incomplete: {output} is made again when it is needed")
+            .expect("writing to a string does not fail");
     }
     writeln!(
         text,

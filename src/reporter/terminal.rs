@@ -3,6 +3,7 @@ use std::io::IsTerminal;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use cpipe_engine::Report;
 use cpipe_engine::event::{Event, EventSink};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -19,6 +20,9 @@ struct State {
     running: BTreeMap<String, ProgressBar>,
     wanted: usize,
     done: usize,
+    failures: Vec<String>,
+    /// Node that failed → the nodes that could not run because of it.
+    skipped: BTreeMap<String, Vec<String>>,
 }
 
 impl Terminal {
@@ -88,12 +92,52 @@ impl Terminal {
         }
     }
 
+    /// A node that will be tried again: its bar goes, it is not done.
+    fn interrupted(&self, node: &str) {
+        if let Some(bar) = self.lock().running.remove(node) {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn warn_of_reads(&self, node: &str, report: &Report) {
+        let read = report.facts.get("undeclared_reads");
+        let paths = read.and_then(|read| read.as_array()).into_iter().flatten();
+        for path in paths.filter_map(|path| path.as_str()) {
+            self.say(&format!(
+                "warning: {node} read {path}, which it does not declare"
+            ));
+        }
+    }
+
+    /// All failures once more, where a long run would have scrolled them away.
+    fn summarise_failures(&self) {
+        let failures = std::mem::take(&mut self.lock().failures);
+        if failures.len() < 2 {
+            return;
+        }
+        self.say(&format!("{} nodes failed:", failures.len()));
+        for failure in failures {
+            self.say(&format!("  {failure}"));
+        }
+        self.say("`cpipe log NODE` shows what one said");
+    }
+
     fn begin(&self, nodes: usize) {
         let overall = self.bars.add(ProgressBar::new(nodes as u64));
         overall.set_style(style("{bar:40} {pos}/{len} nodes {elapsed}"));
         let mut state = self.lock();
         state.wanted = nodes;
         state.overall = Some(overall);
+    }
+}
+
+/// The first nodes, and how many more there are.
+fn some_of(nodes: &[String]) -> String {
+    match nodes {
+        [first, second, third, _, more @ ..] if !more.is_empty() => {
+            format!("{first}, {second}, {third} and {} more", more.len() + 1)
+        }
+        few => few.join(", "),
     }
 }
 
@@ -115,12 +159,34 @@ impl EventSink for Terminal {
             } => {
                 self.progressed(node, *done, *total, unit);
             }
-            Event::NodeFinished { node, seconds, .. } => {
+            Event::NodeFinished {
+                node,
+                seconds,
+                report,
+                ..
+            } => {
                 self.ended(node);
                 let state = self.lock();
                 let (done, wanted) = (state.done, state.wanted);
                 drop(state);
                 self.say(&format!("[{done}/{wanted}] {node} {seconds:.2} s"));
+                self.warn_of_reads(node, report);
+            }
+            Event::NodeWaiting { node } => {
+                self.say(&format!(
+                    "{node} is being run by another cpipe; waiting for its result"
+                ));
+            }
+            Event::NodeRetried {
+                node,
+                attempt,
+                wait_seconds,
+                message,
+            } => {
+                self.interrupted(node);
+                self.say(&format!(
+                    "{node} failed: {message}; attempt {attempt} in {wait_seconds:.1} s"
+                ));
             }
             Event::NodeFailed {
                 node,
@@ -128,6 +194,7 @@ impl EventSink for Terminal {
                 hint,
             } => {
                 self.ended(node);
+                self.lock().failures.push(format!("{node}: {message}"));
                 self.say(&format!("error: {node} failed: {message}"));
                 if let Some(hint) = hint {
                     self.say(&format!("  help: {hint}"));
@@ -135,7 +202,9 @@ impl EventSink for Terminal {
             }
             Event::NodeSkipped { node, because } => {
                 self.ended(node);
-                self.say(&format!("skipped {node}: {because} failed"));
+                let mut state = self.lock();
+                let nodes = state.skipped.entry((*because).to_owned()).or_default();
+                nodes.push((*node).to_owned());
             }
             Event::Warning { message } => self.say(&format!("warning: {message}")),
             Event::RunFinished {
@@ -152,6 +221,11 @@ impl EventSink for Terminal {
                 } else {
                     ""
                 };
+                let skipped = std::mem::take(&mut self.lock().skipped);
+                for (because, nodes) in skipped {
+                    self.say(&format!("skipped {}: {because} failed", some_of(&nodes)));
+                }
+                self.summarise_failures();
                 self.say(&format!(
                     "{ended}{executed} executed, {cached} cached, {failed} failed in {seconds:.2} s"
                 ));

@@ -45,6 +45,7 @@ fn chunks(files: &[PathBuf], params: ChunkParams) -> Result<ChunkSet, StageError
     let inputs = Inputs {
         roles: BTreeMap::from([("source".to_owned(), vec![node])]),
         sources: BTreeMap::new(),
+        hashed: BTreeMap::new(),
     };
     let out = tempfile::tempdir().unwrap();
     let context = StageContext {
@@ -53,6 +54,7 @@ fn chunks(files: &[PathBuf], params: ChunkParams) -> Result<ChunkSet, StageError
         progress: &|_, _, _| {},
         log: &|_| {},
         cancelled: &|| false,
+        programs: cpipe_engine::stage::Programs::default(),
     };
     let stage = Chunk::new(params).map_err(|(_, message)| StageError::failed(message))?;
     stage.run(&inputs, &OutputDir::new(out.path().to_owned()), &context)?;

@@ -47,6 +47,7 @@ fn run(folder: &Path, params: ChunkParams, out: &Path) -> Result<ChunkSet, Stage
     let inputs = Inputs {
         roles: BTreeMap::from([("source".to_owned(), vec![node])]),
         sources: BTreeMap::new(),
+        hashed: BTreeMap::new(),
     };
     let context = StageContext {
         threads: 1,
@@ -54,6 +55,7 @@ fn run(folder: &Path, params: ChunkParams, out: &Path) -> Result<ChunkSet, Stage
         progress: &|_, _, _| {},
         log: &|_| {},
         cancelled: &|| false,
+        programs: cpipe_engine::stage::Programs::default(),
     };
     let stage = Chunk::new(params).map_err(|(_, message)| StageError::failed(message))?;
     stage.run(&inputs, &OutputDir::new(out.to_owned()), &context)?;

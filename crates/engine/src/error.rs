@@ -51,7 +51,32 @@ impl EngineError {
         Self::Io {
             doing,
             path: path.to_owned(),
-            source,
+            source: without_path(source),
         }
+    }
+}
+
+/// What the operating system said, where `fs_err` has put the path before it: our own messages name
+/// the path already.
+pub(crate) fn without_path(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(std::error::Error::source);
+    let code = inner
+        .and_then(|e| e.downcast_ref::<io::Error>())
+        .and_then(io::Error::raw_os_error);
+    code.map_or(error, io::Error::from_raw_os_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_io_error_names_its_path_once() {
+        let path = Path::new("/no/such/file");
+        let error = EngineError::io("read", path, fs_err::read(path).unwrap_err());
+        let expected = "cannot read /no/such/file: No such file or directory (os error 2)";
+        assert_eq!(error.to_string(), expected);
+        let plain = EngineError::io("read", path, std::fs::read(path).unwrap_err());
+        assert_eq!(plain.to_string(), expected);
     }
 }

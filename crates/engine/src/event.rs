@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
+use crate::action::ActionKey;
 use crate::explain::Reason;
+use crate::stage::Report;
 
 /// Something that happened in a run.
 #[derive(Clone, Debug, Serialize)]
@@ -20,14 +22,14 @@ pub enum Event<'a> {
         /// Label.
         node: &'a str,
         /// Action key.
-        key: String,
+        key: ActionKey,
     },
     /// A node begins to run.
     NodeStarted {
         /// Label.
         node: &'a str,
         /// Action key.
-        key: String,
+        key: ActionKey,
         /// Why it is not up to date.
         reason: &'a Reason,
         /// Threads that it was given.
@@ -49,9 +51,29 @@ pub enum Event<'a> {
         /// Label.
         node: &'a str,
         /// Action key.
-        key: String,
+        key: ActionKey,
         /// How long it took.
         seconds: f64,
+        /// Most memory that it had at once, in bytes, where it can be told.
+        peak_memory: Option<u64>,
+        /// What the stage says of its run.
+        report: &'a Report,
+    },
+    /// Another run executes the same action; this one waits for it and shares the result.
+    NodeWaiting {
+        /// Label.
+        node: &'a str,
+    },
+    /// An attempt failed and there will be another.
+    NodeRetried {
+        /// Label.
+        node: &'a str,
+        /// Number of the next attempt.
+        attempt: u32,
+        /// How long it waits until then.
+        wait_seconds: f64,
+        /// What went wrong.
+        message: &'a str,
     },
     /// A node failed.
     NodeFailed {

@@ -1,16 +1,17 @@
 //! Executing one action: verified inputs in, recorded outputs out, or nothing at all.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
-use std::sync::Mutex;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use petgraph::graph::NodeIndex;
 
-use crate::action::Action;
+use crate::action::{Action, ActionKey};
 use crate::cache::{Cache, CacheStatus, source_files};
 use crate::digest::Algorithm;
 use crate::error::EngineError;
@@ -19,25 +20,35 @@ use crate::graph::Node;
 use crate::manifest::{Artifact, Execution, Listing, Manifest};
 use crate::plan::{Workspace, used_outputs};
 use crate::stage::{
-    InputArtifact, InputNode, Inputs, OutputDir, OutputKind, Report, StageContext, StageError,
+    InputArtifact, InputNode, Inputs, OutputDir, OutputKind, Programs, Report, StageContext,
+    StageError,
 };
 
 /// What an execution needs besides the workspace.
 pub(crate) struct Job<'j> {
     pub(crate) index: NodeIndex,
     pub(crate) action: Action,
+    pub(crate) key: ActionKey,
     /// (upstream node, role, output if only one, its manifest), in the order of the graph.
     pub(crate) inputs: Vec<(NodeIndex, String, Option<String>, Manifest)>,
     pub(crate) threads: usize,
     /// An existing result does not count.
     pub(crate) anew: bool,
+    /// Programs run under a tracer.
+    pub(crate) trace: bool,
     pub(crate) cancel: &'j AtomicBool,
+}
+
+/// A finished execution.
+pub(crate) struct Executed {
+    pub(crate) manifest: Manifest,
+    pub(crate) seconds: f64,
 }
 
 /// How an execution ended.
 pub(crate) enum Outcome {
     /// It ran and was recorded.
-    Executed(Manifest, f64),
+    Executed(Executed),
     /// Someone else recorded the same action meanwhile.
     Shared(Manifest),
     /// It has no result.
@@ -70,40 +81,84 @@ fn try_execute(
     sink: &dyn EventSink,
 ) -> Result<Outcome, Stop> {
     let (cache, node) = (workspace.cache, workspace.node(job.index));
-    let guard = match cache.actions.begin(&job.action, job.anew)? {
+    let Some(status) = cache
+        .actions
+        .begin(&job.action, job.anew, &waiting(node, job, sink))?
+    else {
+        return Err(Stop::Cancelled);
+    };
+    let guard = match status {
         CacheStatus::Hit(manifest) => return Ok(Outcome::Shared(manifest)),
         CacheStatus::Miss(guard) => guard,
     };
     let inputs = gather(workspace, job)?;
     let started = Instant::now();
     let folder = cache.temp_dir()?;
-    let report = run_stage(cache, node, job, &inputs, folder.path(), sink)?;
+    let place = Place {
+        folder: folder.path(),
+        lock: guard.lock(),
+    };
+    let mut report = run_stage(cache, node, job, &inputs, &place, sink)?;
     check_sources(workspace, node, &job.action)?;
-    let outputs = collect(cache, node, folder.path())?;
+    let outputs = collect(cache, node, folder.path(), &report)?;
     let seconds = started.elapsed().as_secs_f64();
+    let peak_memory = report.peak_memory.take().or_else(own_peak_memory);
     let manifest = Manifest {
         outputs,
-        execution: execution(node, job, seconds, report),
+        execution: execution(node, job, seconds, peak_memory, report),
     };
     guard.record(&manifest)?;
     // A scratch folder that stays behind is cleared when the same action next starts.
-    let _ = std::fs::remove_dir_all(cache.scratch(&job.action.key().to_string()));
-    Ok(Outcome::Executed(manifest, seconds))
+    let _ = std::fs::remove_dir_all(cache.scratch(&job.key.to_string()));
+    Ok(Outcome::Executed(Executed { manifest, seconds }))
 }
 
-fn execution(node: &Node, job: &Job<'_>, seconds: f64, report: Report) -> Execution {
+/// Tells once that another run has the action; no more waiting after an interruption.
+fn waiting<'w>(
+    node: &'w Node,
+    job: &'w Job<'_>,
+    sink: &'w dyn EventSink,
+) -> impl Fn() -> bool + 'w {
+    let told = Cell::new(false);
+    move || {
+        if !told.replace(true) {
+            let node = node.label();
+            sink.event(&Event::NodeWaiting { node });
+        }
+        !job.cancel.load(Ordering::Relaxed)
+    }
+}
+
+fn execution(
+    node: &Node,
+    job: &Job<'_>,
+    seconds: f64,
+    peak_memory: Option<u64>,
+    report: Report,
+) -> Execution {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     Execution {
-        node: node.label(),
+        node: node.label().to_owned(),
         version: env!("CARGO_PKG_VERSION").into(),
         platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
         finished: now.as_secs(),
         seconds,
         threads: job.threads,
+        peak_memory,
         report,
     }
+}
+
+/// The most memory that this process has had, in bytes; Linux says it.
+fn own_peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
 }
 
 /// Verifies every input and says where to read it.
@@ -124,6 +179,11 @@ fn gather(workspace: &Workspace<'_>, job: &Job<'_>) -> Result<Inputs, Stop> {
     check_sources(workspace, node, &job.action)?;
     for source in node.work.sources() {
         let files = source_files(&source.path)?;
+        for path in files.values() {
+            if let Some(digest) = workspace.stats.hashed(path) {
+                inputs.hashed.insert(path.clone(), digest);
+            }
+        }
         inputs.sources.insert(source.name, files);
     }
     Ok(inputs)
@@ -181,51 +241,93 @@ fn check_sources(workspace: &Workspace<'_>, node: &Node, action: &Action) -> Res
     Ok(())
 }
 
+/// Where a stage runs: its private folder, and the lock that says that it is its.
+struct Place<'p> {
+    folder: &'p Path,
+    lock: &'p File,
+}
+
 fn run_stage(
     cache: &Cache,
     node: &Node,
     job: &Job<'_>,
     inputs: &Inputs,
-    folder: &Path,
+    place: &Place<'_>,
     sink: &dyn EventSink,
 ) -> Result<Report, Stop> {
-    let key = job.action.key().to_string();
+    let key = job.key.to_string();
     let scratch = cache.scratch(&key);
     fs_err::create_dir_all(&scratch).map_err(|e| EngineError::io("create", &scratch, e))?;
-    prepare_parents(node, folder)?;
-    let log_path = cache.log(&key);
-    let log = File::create(&log_path).map_err(|e| EngineError::io("write", &log_path, e))?;
-    let log = Mutex::new(log);
+    prepare_parents(node, place.folder)?;
+    let log = Log::create(cache.log(&key))?;
+    let deadline = node.policy.timeout.map(|limit| Instant::now() + limit);
+    let is_late = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
     let label = node.label();
     let context = StageContext {
         threads: job.threads,
         scratch: &scratch,
         progress: &|done, total, unit| {
-            let node = label.as_str();
             sink.event(&Event::NodeProgress {
-                node,
+                node: label,
                 done,
                 total,
                 unit,
             });
         },
-        log: &|line| {
-            let mut log = log
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            // A log that can't be written must not fail the work it tells of.
-            let _ = writeln!(log, "{line}");
+        log: &|line| log.line(line),
+        cancelled: &|| job.cancel.load(Ordering::Relaxed) || is_late(),
+        programs: Programs {
+            key: &key,
+            log: Some(&log.path),
+            lock: Some(place.lock),
+            trace: job.trace,
         },
-        cancelled: &|| job.cancel.load(Ordering::Relaxed),
     };
-    let outputs = OutputDir::new(folder.to_owned());
+    let outputs = OutputDir::new(place.folder.to_owned());
     let run = || node.work.run(inputs, &outputs, &context);
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
         Ok(Ok(report)) => Ok(report),
+        Ok(Err(StageError::Cancelled)) if !job.cancel.load(Ordering::Relaxed) => {
+            let limit = node.policy.timeout.unwrap_or_default();
+            let message = format!("it was stopped after its time-out of {limit:?}");
+            Err(Stop::Failed(
+                message,
+                Some("raise `timeout` of the stage".into()),
+            ))
+        }
         Ok(Err(StageError::Cancelled)) => Err(Stop::Cancelled),
         Ok(Err(StageError::Failed { message, hint })) => Err(Stop::Failed(message, hint)),
         Ok(Err(error @ StageError::Io { .. })) => Err(Stop::Failed(error.to_string(), None)),
         Err(panic) => Err(Stop::Failed(bug(panic.as_ref()), None)),
+    }
+}
+
+/// The log of a node's attempt; made when the first line comes.
+struct Log {
+    path: PathBuf,
+    file: Mutex<Option<File>>,
+}
+
+impl Log {
+    fn create(path: PathBuf) -> Result<Self, EngineError> {
+        if path.exists() {
+            fs_err::remove_file(&path).map_err(|e| EngineError::io("replace", &path, e))?;
+        }
+        Ok(Self {
+            path,
+            file: Mutex::new(None),
+        })
+    }
+
+    fn line(&self, line: &str) {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if file.is_none() {
+            *file = File::create(&self.path).ok();
+        }
+        if let Some(file) = file.as_mut() {
+            // A log that can't be written must not fail the work it tells of.
+            let _ = writeln!(file, "{line}");
+        }
     }
 }
 
@@ -251,22 +353,33 @@ fn prepare_parents(node: &Node, folder: &Path) -> Result<(), EngineError> {
 }
 
 /// Moves every declared output into the blob store.
-fn collect(cache: &Cache, node: &Node, folder: &Path) -> Result<BTreeMap<String, Artifact>, Stop> {
+fn collect(
+    cache: &Cache,
+    node: &Node,
+    folder: &Path,
+    report: &Report,
+) -> Result<BTreeMap<String, Artifact>, Stop> {
     let mut artifacts = BTreeMap::new();
     for output in node.work.outputs() {
         let path = folder.join(&output.name);
         let artifact = match output.kind {
             OutputKind::File if path.is_file() => {
-                let (digest, size) = cache.blobs.take(&path)?;
+                let known = report.digests.get(&output.name).copied();
+                let (digest, size) = cache.blobs.take(&path, known)?;
                 Artifact {
                     kind: OutputKind::File,
                     digest,
                     size,
                 }
             }
-            OutputKind::Dir => collect_folder(cache, &path)?,
+            OutputKind::Dir => collect_folder(cache, &output.name, &path, report)?,
             OutputKind::File => {
-                let message = format!("it did not write its output `{}`", output.name);
+                let name = &output.name;
+                let message = if path.is_dir() {
+                    format!("its output `{name}` is declared as a file, but it made a folder")
+                } else {
+                    format!("it did not write its output `{name}`")
+                };
                 return Err(Stop::Failed(message, None));
             }
         };
@@ -275,11 +388,17 @@ fn collect(cache: &Cache, node: &Node, folder: &Path) -> Result<BTreeMap<String,
     Ok(artifacts)
 }
 
-fn collect_folder(cache: &Cache, path: &Path) -> Result<Artifact, EngineError> {
+fn collect_folder(
+    cache: &Cache,
+    output: &str,
+    path: &Path,
+    report: &Report,
+) -> Result<Artifact, EngineError> {
     let mut listing = Listing::default();
     let mut total = 0;
     for (name, file) in source_files(path)? {
-        let (digest, size) = cache.blobs.take(&file)?;
+        let known = report.digests.get(&format!("{output}/{name}")).copied();
+        let (digest, size) = cache.blobs.take(&file, known)?;
         total += size;
         listing.0.insert(name, digest);
     }

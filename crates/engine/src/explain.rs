@@ -1,6 +1,6 @@
 //! Reasons: why a node is not up to date.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
@@ -31,6 +31,8 @@ pub enum Reason {
     Lost,
     /// `--force`.
     Forced,
+    /// The attempt before this one, by number, failed.
+    Retried(u32),
     /// An input will be made first, so the key can't be known yet.
     Waits(String),
 }
@@ -41,19 +43,7 @@ impl Reason {
         let Some(earlier) = earlier else {
             return Self::NeverRan;
         };
-        let (old, new) = (flatten(earlier), flatten(now));
-        let mut names: Vec<&String> = old.keys().chain(new.keys()).collect();
-        names.sort();
-        names.dedup();
-        let changes: Vec<Change> = names
-            .into_iter()
-            .filter(|name| old.get(*name) != new.get(*name))
-            .map(|name| Change {
-                what: name.clone(),
-                old: old.get(name).cloned(),
-                new: new.get(name).cloned(),
-            })
-            .collect();
+        let changes = changes(earlier, now);
         if changes.is_empty() {
             Self::Lost
         } else {
@@ -62,12 +52,28 @@ impl Reason {
     }
 }
 
+/// Every part in which two actions differ, by name.
+pub fn changes(earlier: &Action, now: &Action) -> Vec<Change> {
+    let (old, new) = (flatten(earlier), flatten(now));
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    names
+        .into_iter()
+        .filter(|name| old.get(*name) != new.get(*name))
+        .map(|name| Change {
+            what: name.clone(),
+            old: old.get(name).cloned(),
+            new: new.get(name).cloned(),
+        })
+        .collect()
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NeverRan => f.write_str("never ran"),
             Self::Lost => f.write_str("its outputs are no longer in the cache"),
             Self::Forced => f.write_str("forced"),
+            Self::Retried(attempt) => write!(f, "attempt {attempt}"),
             Self::Waits(node) => write!(f, "waits for {node}"),
             Self::Changed(changes) => {
                 let shown: Vec<String> = changes.iter().take(3).map(Change::to_string).collect();

@@ -28,13 +28,12 @@ impl<'a> Exports<'a> {
     /// The copies below `outputs`.
     pub(crate) fn open(cache: &'a Cache, stats: &'a StatCache, outputs: &Path) -> Self {
         let record = cache.root().join("exports.json");
-        let text = std::fs::read(&record).unwrap_or_default();
         Self {
             cache,
             stats,
             outputs: outputs.to_owned(),
+            written: Mutex::new(read(&record)),
             record,
-            written: Mutex::new(serde_json::from_slice(&text).unwrap_or_default()),
         }
     }
 
@@ -47,7 +46,11 @@ impl<'a> Exports<'a> {
             .outputs
             .iter()
             .map(|(name, artifact)| (self.outputs.join(folder).join(name), *artifact))
-            .filter(|(path, artifact)| self.found(path) != Some(artifact.digest))
+            // Without the `.` of `export: .`, which a person would stumble over.
+            .map(|(path, artifact)| (path.components().collect(), artifact))
+            .filter(|(path, artifact): &(PathBuf, Artifact)| {
+                self.found(path) != Some(artifact.digest)
+            })
             .collect()
     }
 
@@ -90,21 +93,35 @@ impl<'a> Exports<'a> {
         let Some(found) = self.found(path) else {
             return Ok(None);
         };
-        if self.lock().get(path) == Some(&found) {
+        // Bytes that the cache has can't be lost by replacing a copy of them.
+        if self.lock().get(path) == Some(&found) || self.cache.blobs.contains(found) {
             return Ok(None);
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let aside = path.with_file_name(format!("{name}.edited-{}", &found.hex()[..8]));
-        fs_err::rename(path, &aside).map_err(|e| EngineError::io("move", path, e))?;
+        // A folder can't be moved over the one that the same edit left there before.
+        if aside.is_dir() && self.found(&aside) == Some(found) {
+            fs_err::remove_dir_all(path).map_err(|e| EngineError::io("replace", path, e))?;
+        } else {
+            fs_err::rename(path, &aside).map_err(|e| EngineError::io("move", path, e))?;
+        }
         Ok(Some(aside))
     }
 
-    /// Writes the record of what was written back.
+    /// Adds what was written now to the record; other runs may have added to it meanwhile.
     pub(crate) fn save(&self) -> Result<(), EngineError> {
-        let text = serde_json::to_vec_pretty(&*self.lock()).expect("digests are plain data");
-        if std::fs::read(&self.record).is_ok_and(|old| old == text) {
+        let written = self.lock();
+        let earlier = read(&self.record);
+        if written
+            .iter()
+            .all(|(path, digest)| earlier.get(path) == Some(digest))
+        {
             return Ok(());
         }
+        let _alone = self.cache.lock_file("exports.lock")?;
+        let mut all = read(&self.record);
+        all.extend(written.iter().map(|(path, digest)| (path.clone(), *digest)));
+        let text = serde_json::to_vec_pretty(&all).expect("digests are plain data");
         write_atomically(&self.record, &text)
     }
 
@@ -113,4 +130,9 @@ impl<'a> Exports<'a> {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+fn read(record: &Path) -> BTreeMap<PathBuf, Digest> {
+    let text = std::fs::read(record).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
 }

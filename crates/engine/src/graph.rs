@@ -1,7 +1,8 @@
 //! The graph: every node of the expanded pipeline, and what feeds what.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use petgraph::Direction;
@@ -31,8 +32,8 @@ pub struct Node {
 
 impl Node {
     /// `score[model=nano-25k,step=64]`, or just `fit`.
-    pub fn label(&self) -> String {
-        self.label.clone()
+    pub fn label(&self) -> &str {
+        &self.label
     }
 }
 
@@ -91,6 +92,17 @@ impl Graph {
         let downs = self.dag.neighbors_directed(index, Direction::Outgoing);
         let unique: BTreeSet<NodeIndex> = downs.collect();
         unique.into_iter().collect()
+    }
+
+    /// The files outside the cache that reach a node through one other at most: role → path.
+    pub fn origins(&self, index: NodeIndex) -> BTreeMap<&str, PathBuf> {
+        let inputs = self.inputs(index).into_iter();
+        inputs
+            .flat_map(|(up, edge)| {
+                let sources = self.dag[up].work.sources().into_iter();
+                sources.map(|source| (edge.role.as_str(), source.path))
+            })
+            .collect()
     }
 
     /// What feeds a node, by role, then in graph order.

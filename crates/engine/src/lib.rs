@@ -19,12 +19,14 @@ pub mod lock;
 pub mod manifest;
 pub mod plan;
 pub mod policy;
+pub mod records;
 pub mod run;
 pub mod select;
 pub mod spec;
 pub mod stage;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod why;
 
 pub use action::{Action, ActionKey};
 pub use cache::Cache;

@@ -35,6 +35,10 @@ pub struct Execution {
     pub seconds: f64,
     /// Threads that it was given.
     pub threads: usize,
+    /// Most memory at once, in bytes: of the program for a command, of the whole process for a
+    /// stage that runs inside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_memory: Option<u64>,
     /// What the stage said: device, instruction set, dtype.
     pub report: Report,
 }

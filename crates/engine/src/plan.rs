@@ -1,18 +1,18 @@
 //! Resolving nodes to actions: the one code path behind `run`, `plan` and `status`.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use petgraph::graph::NodeIndex;
-use serde::Serialize;
 
 use crate::action::{Action, ActionKey};
-use crate::cache::{Cache, StatCache, write_atomically};
+use crate::cache::{Cache, StatCache};
 use crate::digest::Algorithm;
 use crate::error::EngineError;
 use crate::explain::Reason;
 use crate::graph::{Graph, Node};
 use crate::manifest::{Artifact, Manifest};
+use crate::records::History;
 use crate::stage::{Roles, SourceFile};
 
 /// Stands for the digest of a source that nobody has looked at: no action is recorded with it.
@@ -26,8 +26,8 @@ pub struct Workspace<'a> {
     pub cache: &'a Cache,
     /// Digests of files outside the cache.
     pub stats: &'a StatCache,
-    /// The last action of each node.
-    pub latest: &'a Latest,
+    /// What earlier runs knew: what reasons are given against.
+    pub history: &'a History,
     /// Folder that exported artifacts go to.
     pub outputs: PathBuf,
 }
@@ -59,8 +59,8 @@ impl Workspace<'_> {
             return Ok(Resolution::Hit(key, manifest));
         }
         let earlier = self
-            .latest
-            .get(&self.node(index).label())
+            .history
+            .latest(self.node(index).label())
             .and_then(|key| self.cache.actions.action(key));
         let reason = Reason::between(earlier.as_ref(), &action);
         Ok(Resolution::Miss(action, reason))
@@ -95,7 +95,7 @@ impl Workspace<'_> {
     }
 
     /// `role`, or `role[cell]` where the stage is told the cell.
-    fn input_name(&self, node: &Node, role: &str, up: NodeIndex) -> String {
+    pub(crate) fn input_name(&self, node: &Node, role: &str, up: NodeIndex) -> String {
         let told = match node.work.roles() {
             Roles::Any => true,
             Roles::Named(roles) => roles.iter().any(|r| r.name == role && r.many),
@@ -133,41 +133,20 @@ pub(crate) fn used_outputs<'m>(
         .collect()
 }
 
-/// What would happen to a node.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// It is up to date.
-    Cached(ActionKey),
-    /// It would run.
-    WouldRun(Reason),
-    /// It depends on what a node that would run makes.
-    Unknown(Reason),
-}
-
-/// What a run would do to the nodes that `targets` need, in the order of the graph.
-pub fn plan(
+/// The manifests of the targets and all that they need, as far as they are on record.
+pub fn known(
     workspace: &Workspace<'_>,
     targets: &[NodeIndex],
-    force: &BTreeSet<NodeIndex>,
-) -> Result<Vec<(NodeIndex, Status)>, EngineError> {
+) -> Result<Vec<Option<Manifest>>, EngineError> {
     let mut known: Vec<Option<Manifest>> = vec![None; workspace.graph.dag.node_count()];
-    let mut statuses = Vec::new();
     for index in workspace.graph.ancestors(targets) {
-        let status = match unmade_input(workspace, index, &known) {
-            Some(up) => Status::Unknown(Reason::Waits(workspace.node(up).label())),
-            None if force.contains(&index) => Status::WouldRun(Reason::Forced),
-            None => match workspace.resolve(index, &known)? {
-                Resolution::Hit(key, manifest) => {
-                    known[index.index()] = Some(manifest);
-                    Status::Cached(key)
-                }
-                Resolution::Miss(_, reason) => Status::WouldRun(reason),
-            },
-        };
-        statuses.push((index, status));
+        if unmade_input(workspace, index, &known).is_none()
+            && let Resolution::Hit(_, manifest) = workspace.resolve(index, &known)?
+        {
+            known[index.index()] = Some(manifest);
+        }
     }
-    Ok(statuses)
+    Ok(known)
 }
 
 /// The first input of a node whose manifest is not in `known`.
@@ -178,56 +157,4 @@ pub fn unmade_input(
 ) -> Option<NodeIndex> {
     let mut inputs = workspace.graph.inputs(index).into_iter().map(|(up, _)| up);
     inputs.find(|up| known[up.index()].is_none())
-}
-
-/// The action that each node had when it was last up to date: what reasons are given against, and
-/// what garbage collection keeps.
-#[derive(Debug, Default)]
-pub struct Latest {
-    path: PathBuf,
-    scope: String,
-    keys: BTreeMap<String, ActionKey>,
-}
-
-impl Latest {
-    /// Reads the record of a cache folder for one profile.
-    pub fn open(cache: &Cache, profile: &str) -> Self {
-        let path = cache.root().join("latest.json");
-        let keys = read_keys(&path);
-        Self {
-            path,
-            scope: format!("{profile}/"),
-            keys,
-        }
-    }
-
-    fn get(&self, label: &str) -> Option<ActionKey> {
-        self.keys.get(&format!("{}{label}", self.scope)).copied()
-    }
-
-    /// Every key on record, of all profiles.
-    pub fn all(cache: &Cache) -> BTreeSet<ActionKey> {
-        read_keys(&cache.root().join("latest.json"))
-            .into_values()
-            .collect()
-    }
-
-    /// Writes back what a run found, if it differs.
-    pub fn update<'l>(
-        &self,
-        found: impl Iterator<Item = (&'l str, ActionKey)>,
-    ) -> Result<(), EngineError> {
-        let mut keys = self.keys.clone();
-        keys.extend(found.map(|(label, key)| (format!("{}{label}", self.scope), key)));
-        if keys == self.keys {
-            return Ok(());
-        }
-        let text = serde_json::to_vec_pretty(&keys).expect("keys are plain data");
-        write_atomically(&self.path, &text)
-    }
-}
-
-fn read_keys(path: &Path) -> BTreeMap<String, ActionKey> {
-    let text = std::fs::read(path).unwrap_or_default();
-    serde_json::from_slice(&text).unwrap_or_default()
 }

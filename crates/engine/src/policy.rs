@@ -55,8 +55,8 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// `1048576`, `512MB`, `4GiB`.
-pub(crate) fn parse_bytes(text: &str) -> Option<u64> {
+/// Bytes of a size as people write it: `1048576`, `512MB`, `4GiB`.
+pub fn parse_bytes(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: f64 = digits.trim().parse().ok()?;
     let unit: f64 = match text[digits.len()..].to_ascii_lowercase().as_str() {

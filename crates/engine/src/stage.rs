@@ -5,6 +5,7 @@
 //! files and an empty output folder.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,7 @@ use serde_json::Value;
 
 use crate::cell::Cell;
 use crate::digest::{Digest, Pin};
+use crate::error::without_path;
 
 /// Name and version of a stage's behaviour.
 ///
@@ -223,6 +225,9 @@ pub struct Inputs {
     pub roles: BTreeMap<String, Vec<InputNode>>,
     /// Files outside the cache: source name → (relative name → path).
     pub sources: BTreeMap<String, BTreeMap<String, PathBuf>>,
+    /// Digests of those files, where they were hashed already. They hold only while the stage
+    /// runs: the engine checks afterwards that no source has moved.
+    pub hashed: BTreeMap<PathBuf, Digest>,
 }
 
 impl Inputs {
@@ -272,8 +277,24 @@ pub struct StageContext<'a> {
     pub progress: &'a (dyn Fn(u64, u64, &'static str) + Sync),
     /// Told lines for the node's log.
     pub log: &'a (dyn Fn(&str) + Sync),
-    /// Whether the run is being interrupted.
+    /// Whether the run is being interrupted, or the node's time is over.
     pub cancelled: &'a (dyn Fn() -> bool + Sync),
+    /// What concerns only stages that start programs.
+    pub programs: Programs<'a>,
+}
+
+/// What the engine gives to stages that start programs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Programs<'a> {
+    /// Action key of the node, as hexadecimal digits.
+    pub key: &'a str,
+    /// Where what they print goes.
+    pub log: Option<&'a Path>,
+    /// The lock of the action. A program that holds it open keeps every other run from starting
+    /// the same action while it lives.
+    pub lock: Option<&'a File>,
+    /// Whether they run under a tracer.
+    pub trace: bool,
 }
 
 impl StageContext<'_> {
@@ -292,7 +313,27 @@ impl StageContext<'_> {
 /// Goes into the manifest, never into a key.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Report(pub BTreeMap<String, Value>);
+pub struct Report {
+    /// Name → value, such as `device` or `tokens`.
+    pub facts: BTreeMap<String, Value>,
+    /// Most memory that a program had at once, in bytes.
+    #[serde(skip)]
+    pub peak_memory: Option<u64>,
+    /// Output, or `FOLDER/FILE`, → digest of files whose bytes were hashed on the way here. They
+    /// are not hashed again when they enter the cache, but as always when they are read.
+    #[serde(skip)]
+    pub digests: BTreeMap<String, Digest>,
+}
+
+impl Report {
+    /// A report of facts.
+    pub fn new(facts: impl IntoIterator<Item = (String, Value)>) -> Self {
+        Self {
+            facts: facts.into_iter().collect(),
+            ..Self::default()
+        }
+    }
+}
 
 /// Why a stage failed.
 #[derive(Debug, thiserror::Error)]
@@ -339,7 +380,7 @@ impl StageError {
     pub fn io(path: impl Into<PathBuf>, source: io::Error) -> Self {
         Self::Io {
             path: path.into(),
-            source,
+            source: without_path(source),
         }
     }
 }

@@ -29,6 +29,12 @@ struct FakeParams {
     count: u32,
     #[serde(default)]
     fail: bool,
+    /// Attempts that fail before one succeeds.
+    #[serde(default)]
+    flaky: usize,
+    /// Waits until it is told to stop.
+    #[serde(default)]
+    hang: bool,
 }
 
 #[derive(Deserialize)]
@@ -65,6 +71,8 @@ impl Registry for FakeRegistry {
             text: String::new(),
             count: 0,
             fail: false,
+            flaky: 0,
+            hang: false,
         };
         let (name, roles, params, source): (_, &'static [Role], _, _) = match kind {
             "read" => {
@@ -132,9 +140,19 @@ impl Stage for Fake {
         &self,
         inputs: &Inputs,
         outputs: &OutputDir,
-        _context: &StageContext<'_>,
+        context: &StageContext<'_>,
     ) -> Result<Report, StageError> {
-        self.runs.fetch_add(1, Ordering::Relaxed);
+        let earlier = self.runs.fetch_add(1, Ordering::Relaxed);
+        (context.log)("it ran");
+        if self.params.hang {
+            loop {
+                context.check_cancelled()?;
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+        }
+        if earlier < self.params.flaky {
+            return Err(StageError::failed("it failed for now"));
+        }
         if self.params.fail {
             return Err(StageError::failed("it was told to fail"));
         }

@@ -94,7 +94,7 @@ impl From<LmError> for StageError {
     fn from(error: LmError) -> Self {
         match error {
             LmError::Cancelled => Self::Cancelled,
-            LmError::Io { path, source } => Self::Io { path, source },
+            LmError::Io { path, source } => Self::io(path, source),
             other => Self::failed(other.to_string()),
         }
     }

@@ -108,7 +108,7 @@ fn write_facts(path: &Path, model: &Model) -> Result<(), LmError> {
 
 fn report(scores: &[WindowScore], threads: usize) -> Report {
     let tokens: u64 = scores.iter().map(|s| s.tokens + s.nan).sum();
-    Report(
+    Report::new(
         [
             ("device", json!("cpu")),
             ("dtype", json!("f32")),
@@ -116,8 +116,7 @@ fn report(scores: &[WindowScore], threads: usize) -> Report {
             ("threads", json!(threads)),
             ("tokens", json!(tokens)),
         ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into(),
+        .map(|(name, value)| (name.to_owned(), value)),
     )
 }
 

@@ -127,7 +127,6 @@ impl Stage for Tokenize {
             .iter()
             .map(|c| u64::from(c.tokens))
             .sum();
-        let facts = [("tokens".to_owned(), json!(tokens))];
-        Ok(Report(facts.into()))
+        Ok(Report::new([("tokens".to_owned(), json!(tokens))]))
     }
 }

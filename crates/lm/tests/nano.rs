@@ -55,6 +55,7 @@ fn score(model: &Model, tokens: &TokenSet, threads: usize) -> Vec<ChunkScore> {
         progress: &|_, _, _| (),
         log: &|_| (),
         cancelled: &|| false,
+        programs: cpipe_engine::stage::Programs::default(),
     };
     let plan = Plan::new(&PROTOCOLS, tokens, model.context()).unwrap();
     let scores = score_windows(model, tokens, &plan, &context).unwrap();
@@ -171,13 +172,13 @@ fn all_cells_agree_with_the_reference() {
     let mut cells = 0;
     for line in summary.lines().skip(1) {
         let f: Vec<&str> = line.split(',').collect();
-        let step = f[1].parse().unwrap();
+        let step = f[2].parse().unwrap();
         let model = model(f[0], step);
-        let (modality, tokens) = token_sets.iter().find(|(m, _)| *m == f[2]).unwrap();
+        let (modality, tokens) = token_sets.iter().find(|(m, _)| *m == f[3]).unwrap();
         let rows = score(&model, tokens, 2);
         let cell = (f[0], step, *modality);
         worst_bits = worst_bits.max(compare_rows(&per_chunk, &model, cell, &rows));
-        for (column, protocol) in [(4, "paper"), (6, "full")] {
+        for (column, protocol) in [(5, "paper"), (7, "full")] {
             let expected: f64 = f[column].parse().unwrap();
             worst_mean = worst_mean.max((mean(&rows, protocol) - expected).abs());
         }

@@ -40,6 +40,7 @@ fn inputs<const N: usize>(roles: [(&str, Vec<InputNode>); N]) -> Inputs {
     Inputs {
         roles: roles.map(|(n, nodes)| (n.to_owned(), nodes)).into(),
         sources: BTreeMap::new(),
+        hashed: BTreeMap::new(),
     }
 }
 
@@ -80,6 +81,7 @@ fn context(scratch: &Path, threads: usize) -> StageContext<'_> {
         progress: &|_, _, _| (),
         log: &|_| (),
         cancelled: &|| false,
+        programs: cpipe_engine::stage::Programs::default(),
     }
 }
 

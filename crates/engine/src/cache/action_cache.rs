@@ -1,10 +1,14 @@
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::write_atomically;
 use crate::action::{Action, ActionKey};
 use crate::error::EngineError;
 use crate::manifest::Manifest;
+
+/// How often a lock that another process holds is asked for.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Action key → manifest, as one readable JSON file each with the action beside it.
 #[derive(Debug)]
@@ -31,7 +35,7 @@ pub struct MissGuard {
     manifest_path: PathBuf,
     action_path: PathBuf,
     lock_path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl ActionCache {
@@ -65,35 +69,48 @@ impl ActionCache {
 
     /// Waits for whoever runs this action now, then says whether there is a result.
     ///
-    /// With `anew` an existing result does not count: the caller means to replace it.
-    pub fn begin(&self, action: &Action, anew: bool) -> Result<CacheStatus, EngineError> {
+    /// With `anew` an existing result does not count: the caller means to replace it. `wait` is
+    /// asked again and again while another process has the lock; none comes back once it says no.
+    pub fn begin(
+        &self,
+        action: &Action,
+        anew: bool,
+        wait: &dyn Fn() -> bool,
+    ) -> Result<Option<CacheStatus>, EngineError> {
         let key = action.key();
         let lock_path = self.locks.join(key.to_string());
-        let lock = acquire(&lock_path).map_err(|e| EngineError::io("lock", &lock_path, e))?;
-        match self.lookup(key) {
-            Some(manifest) if !anew => Ok(CacheStatus::Hit(manifest)),
-            _ => Ok(CacheStatus::Miss(MissGuard {
+        let lock = acquire(&lock_path, wait).map_err(|e| EngineError::io("lock", &lock_path, e))?;
+        let Some(lock) = lock else { return Ok(None) };
+        let status = match self.lookup(key) {
+            Some(manifest) if !anew => CacheStatus::Hit(manifest),
+            _ => CacheStatus::Miss(MissGuard {
                 action: action.clone(),
                 manifest_path: self.path(key, ".json"),
                 action_path: self.path(key, ".action.json"),
                 lock_path,
-                _lock: lock,
-            })),
-        }
+                lock,
+            }),
+        };
+        Ok(Some(status))
     }
 }
 
-/// Locks `path`, and again if its holder removed it in between.
-fn acquire(path: &Path) -> std::io::Result<File> {
+/// Locks `path`, and again if its holder removed it in between; none once `wait` says no.
+///
+/// Asked for again and again instead of waited for, so that an interruption is seen.
+fn acquire(path: &Path, wait: &dyn Fn() -> bool) -> std::io::Result<Option<File>> {
     loop {
         let file = File::options()
             .create(true)
             .truncate(false)
             .write(true)
             .open(path)?;
-        file.lock()?;
-        if same_file(&file, path) {
-            return Ok(file);
+        match file.try_lock() {
+            Ok(()) if same_file(&file, path) => return Ok(Some(file)),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) if !wait() => return Ok(None),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
+            Err(TryLockError::Error(e)) => return Err(e),
         }
     }
 }
@@ -113,6 +130,11 @@ fn same_file(_file: &File, path: &Path) -> bool {
 }
 
 impl MissGuard {
+    /// The locked file.
+    pub(crate) fn lock(&self) -> &File {
+        &self.lock
+    }
+
     /// Records the result: the action first, the manifest last.
     pub fn record(self, manifest: &Manifest) -> Result<(), EngineError> {
         let action = serde_json::to_string_pretty(&self.action).expect("an action is plain data");
@@ -159,39 +181,44 @@ mod tests {
                 finished: 0,
                 seconds: 0.5,
                 threads: 1,
+                peak_memory: None,
                 report: Report::default(),
             },
         }
+    }
+
+    fn begin(cache: &Cache) -> CacheStatus {
+        let status = cache.actions.begin(&action(), false, &|| true);
+        status.unwrap().unwrap()
     }
 
     #[test]
     fn only_a_guard_records_and_then_it_is_a_hit() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path()).unwrap();
-        let CacheStatus::Miss(guard) = cache.actions.begin(&action(), false).unwrap() else {
+        let CacheStatus::Miss(guard) = begin(&cache) else {
             panic!("nothing was recorded");
         };
         assert!(cache.actions.lookup(action().key()).is_none());
         guard.record(&manifest()).unwrap();
         assert_eq!(cache.actions.lookup(action().key()), Some(manifest()));
         assert_eq!(cache.actions.action(action().key()), Some(action()));
-        assert!(matches!(
-            cache.actions.begin(&action(), false).unwrap(),
-            CacheStatus::Hit(_)
-        ));
+        assert!(matches!(begin(&cache), CacheStatus::Hit(_)));
     }
 
     #[test]
     fn a_second_asker_waits_and_then_shares_the_result() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path()).unwrap();
-        let CacheStatus::Miss(guard) = cache.actions.begin(&action(), false).unwrap() else {
+        let CacheStatus::Miss(guard) = begin(&cache) else {
             panic!("nothing was recorded");
         };
         std::thread::scope(|scope| {
-            let second = scope.spawn(|| cache.actions.begin(&action(), false).unwrap());
+            let second = scope.spawn(|| begin(&cache));
             std::thread::sleep(std::time::Duration::from_millis(50));
             assert!(!second.is_finished());
+            let impatient = cache.actions.begin(&action(), false, &|| false).unwrap();
+            assert!(impatient.is_none());
             guard.record(&manifest()).unwrap();
             assert!(matches!(second.join().unwrap(), CacheStatus::Hit(_)));
         });

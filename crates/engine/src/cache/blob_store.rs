@@ -56,11 +56,16 @@ impl BlobStore {
     }
 
     /// Takes a finished file out of a node's private folder: hash, sync, rename.
-    pub fn take(&self, file: &Path) -> Result<(Digest, u64), EngineError> {
+    ///
+    /// A digest that is known already is not computed; the blob is hashed when it is first read.
+    pub fn take(&self, file: &Path, known: Option<Digest>) -> Result<(Digest, u64), EngineError> {
         let failed = |e| EngineError::io("read", file, e);
         let size = fs_err::metadata(file).map_err(failed)?.len();
-        let digest = digest::hash_file(file).map_err(failed)?;
-        self.adopt(file, digest)
+        let digest = match known {
+            Some(digest) => digest,
+            None => digest::hash_file(file).map_err(failed)?,
+        };
+        self.adopt(file, digest, known.is_none())
             .map_err(|e| EngineError::io("write", &self.path(digest), e))?;
         Ok((digest, size))
     }
@@ -72,13 +77,13 @@ impl BlobStore {
             let mut file = tempfile::NamedTempFile::new_in(&self.temp)?;
             io::Write::write_all(&mut file, bytes)?;
             let path = file.into_temp_path();
-            self.adopt(&path, digest)
+            self.adopt(&path, digest, true)
         };
         store().map_err(|e| EngineError::io("write", &self.path(digest), e))?;
         Ok(digest)
     }
 
-    fn adopt(&self, file: &Path, digest: Digest) -> io::Result<()> {
+    fn adopt(&self, file: &Path, digest: Digest, hashed: bool) -> io::Result<()> {
         let target = self.path(digest);
         if self.is_whole(digest)? {
             return Ok(());
@@ -90,7 +95,9 @@ impl BlobStore {
         permissions.set_readonly(true);
         opened.set_permissions(permissions)?;
         std::fs::rename(file, target)?;
-        self.remember(digest);
+        if hashed {
+            self.remember(digest);
+        }
         Ok(())
     }
 

@@ -1,14 +1,17 @@
 //! The content-addressed cache: blobs, action records, and the stat cache.
 //!
 //! Layout (docs/cache-format.md): `v1/blobs/ab/cdef…`, `v1/actions/ab/cdef….json` (manifest) with
-//! `….action.json` beside it, `v1/locks`, `v1/scratch`, `v1/logs`, `v1/tmp`. Everything becomes
-//! visible by rename: blobs first, the manifest last.
+//! `….action.json` beside it, `v1/locks`, `v1/scratch`, `v1/logs`, `v1/runs`, `v1/tmp`. Everything
+//! becomes visible by rename: blobs first, the manifest last.
 
 mod action_cache;
 mod blob_store;
 mod files;
-mod housekeeping;
+mod gc;
 mod stat_cache;
+mod usage;
+mod verify;
+mod walk;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -16,9 +19,11 @@ use std::path::{Path, PathBuf};
 pub use action_cache::{ActionCache, CacheStatus, MissGuard};
 pub use blob_store::BlobStore;
 pub use files::write_atomically;
-pub use housekeeping::{GcReport, VerifyReport, collect_garbage, verify};
+pub use gc::{GcOptions, GcReport, collect_garbage};
 pub(crate) use stat_cache::source_files;
 pub use stat_cache::{StatCache, files_below};
+pub use usage::{StageUsage, usage};
+pub use verify::{Damage, VerifyReport, verify};
 
 use crate::error::EngineError;
 
@@ -42,7 +47,15 @@ impl Cache {
     /// When the folder can't be made or written to.
     pub fn open(folder: &Path) -> Result<Self, EngineError> {
         let root = folder.join(FORMAT);
-        for name in ["blobs", "actions", "locks", "scratch", "logs", "tmp"] {
+        for name in [
+            "blobs",
+            "actions",
+            "locks",
+            "scratch",
+            "logs",
+            "tmp",
+            "runs/tables",
+        ] {
             let path = root.join(name);
             fs_err::create_dir_all(&path).map_err(|e| EngineError::io("create", &path, e))?;
         }
@@ -64,18 +77,32 @@ impl Cache {
         &self.root
     }
 
+    /// The folder of the records of runs.
+    pub fn runs(&self) -> PathBuf {
+        self.root.join("runs")
+    }
+
     /// Holds off garbage collection while a run uses the cache.
     pub fn lock_shared(&self) -> Result<File, EngineError> {
-        self.lock_with(File::lock_shared)
+        self.lock_with("run.lock", File::lock_shared)
     }
 
     /// Waits until no run uses the cache.
     pub fn lock_exclusive(&self) -> Result<File, EngineError> {
-        self.lock_with(File::lock)
+        self.lock_with("run.lock", File::lock)
     }
 
-    fn lock_with(&self, lock: fn(&File) -> std::io::Result<()>) -> Result<File, EngineError> {
-        let path = self.root.join("run.lock");
+    /// Waits for a lock of this cache that is held for a moment.
+    pub(crate) fn lock_file(&self, name: &str) -> Result<File, EngineError> {
+        self.lock_with(name, File::lock)
+    }
+
+    fn lock_with(
+        &self,
+        name: &str,
+        lock: fn(&File) -> std::io::Result<()>,
+    ) -> Result<File, EngineError> {
+        let path = self.root.join(name);
         let open = || {
             let file = File::options()
                 .create(true)

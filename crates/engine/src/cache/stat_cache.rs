@@ -112,6 +112,12 @@ impl StatCache {
         Ok(hex)
     }
 
+    /// The BLAKE3 digest of a file that was hashed before and has not changed since.
+    pub(crate) fn hashed(&self, path: &Path) -> Option<Digest> {
+        let hex = self.known(path, stat(path).ok()?, Algorithm::Blake3)?;
+        hex.parse().ok()
+    }
+
     fn known(&self, path: &Path, stat: Stat, algorithm: Algorithm) -> Option<String> {
         let state = self.lock();
         let entry = state.files.get(path)?;

@@ -20,7 +20,8 @@ stages:
 
 fn labels(pipeline: &Pipeline, indices: &[petgraph::graph::NodeIndex]) -> Vec<String> {
     let dag = &pipeline.graph.dag;
-    indices.iter().map(|index| dag[*index].label()).collect()
+    let labels = indices.iter().map(|index| dag[*index].label().to_owned());
+    labels.collect()
 }
 
 #[test]

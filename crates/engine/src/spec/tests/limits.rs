@@ -1,5 +1,6 @@
 //! What a stage may occupy, and how often and how long it may try.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use super::{load_plain, loaded, render};
@@ -48,7 +49,7 @@ fn mistakes_are_told_with_their_place() {
         let Err(errors) = load_plain(&text) else {
             panic!("{case}: nothing was said");
         };
-        all += &format!("== {case}\n{}", render(&text, &errors));
+        let _ = write!(all, "== {case}\n{}", render(&text, &errors));
     }
     insta::assert_snapshot!(all);
 }

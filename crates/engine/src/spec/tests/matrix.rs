@@ -1,6 +1,7 @@
 //! How axes combine: crossed, zipped, excluded, included, read from elsewhere.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use super::{load_plain, load_with, loaded, nodes, render};
 use crate::spec::{Options, load};
@@ -127,7 +128,7 @@ fn mistakes_are_told_with_their_place() {
         let Err(errors) = load_plain(&text) else {
             panic!("{case}: nothing was said");
         };
-        all += &format!("== {case}\n{}", render(&text, &errors));
+        let _ = write!(all, "== {case}\n{}", render(&text, &errors));
     }
     insta::assert_snapshot!(all);
 }

@@ -1,12 +1,13 @@
 //! The `command` stage: any program, with declared inputs, outputs and environment.
 
+mod child;
+pub mod guardian;
+mod trace;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Read};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Component, Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::process::ExitStatus;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -15,11 +16,6 @@ use crate::stage::{
     InputNode, Inputs, OutputDir, OutputSpec, Report, Roles, SourceFile, Stage, StageContext,
     StageError, StageId,
 };
-
-/// Lines of output that a failure shows.
-const SHOWN: usize = 20;
-/// How often a running program is looked at.
-const POLL: Duration = Duration::from_millis(20);
 
 /// Parameters of the `command` stage.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -77,27 +73,52 @@ impl Command {
         })
     }
 
-    fn start(&self, folder: &Path) -> Result<Child, StageError> {
-        let [program, arguments @ ..] = self.params.program.as_slice() else {
-            return Err(StageError::failed("the program is missing"));
+    /// The program with a clean environment, in its working folder, perhaps under a tracer.
+    fn prepare(&self, folder: &Path, record: Option<&Path>) -> std::process::Command {
+        let words: Vec<String> = record.map(trace::arguments).unwrap_or_default();
+        let words = words.iter().chain(&self.params.program);
+        let mut words: Vec<&String> = words.collect();
+        let tracer = "strace".to_owned();
+        let program = match record {
+            Some(_) => &tracer,
+            None => words.remove(0),
         };
         let mut command = std::process::Command::new(program);
         command
-            .args(arguments)
+            .args(words)
             .current_dir(folder)
             .env_clear()
             .env("LC_ALL", "C")
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .envs(self.environment())
-            .envs(&self.params.set)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
-        command.spawn().map_err(|e| {
-            let message = format!("cannot start `{program}`: {e}");
-            StageError::hinted(message, "check that it is installed and on PATH")
-        })
+            .envs(&self.params.set);
+        command
+    }
+
+    /// Moves what it wrote out of the working folder.
+    fn hand_over(
+        &self,
+        folder: &Path,
+        outputs: &OutputDir,
+        log: Option<&Path>,
+    ) -> Result<(), StageError> {
+        let failed = |e| StageError::io(folder, e);
+        for output in self.outputs() {
+            let made = folder.join(&output.name);
+            if !made.exists() {
+                let message = format!(
+                    "`{}` did not write its output `{}`",
+                    self.params.program[0], output.name
+                );
+                return Err(StageError::hinted(message, child::said(log)));
+            }
+            let target = outputs.path(&output.name);
+            if target.is_dir() {
+                fs_err::remove_dir(&target).map_err(failed)?;
+            }
+            fs_err::rename(&made, &target).map_err(failed)?;
+        }
+        Ok(())
     }
 }
 
@@ -174,25 +195,26 @@ impl Stage for Command {
             let parent = path.parent().unwrap_or(&folder);
             fs_err::create_dir_all(parent).map_err(failed)?;
         }
-        let mut child = self.start(&folder)?;
-        let (status, tail) = watch(&mut child, context)?;
-        judge(&self.params.program[0], status, &tail)?;
-        for output in self.outputs() {
-            let made = folder.join(&output.name);
-            if !made.exists() {
-                let message = format!(
-                    "`{}` did not write its output `{}`",
-                    self.params.program[0], output.name
-                );
-                return Err(StageError::hinted(message, said(&tail)));
-            }
-            let target = outputs.path(&output.name);
-            if target.is_dir() {
-                fs_err::remove_dir(&target).map_err(failed)?;
-            }
-            fs_err::rename(&made, &target).map_err(failed)?;
+        let name = &self.params.program[0];
+        let record = context
+            .programs
+            .trace
+            .then(|| context.scratch.join("trace"));
+        let mut command = self.prepare(&folder, record.as_deref());
+        let started = if record.is_some() { "strace" } else { name };
+        let ended = child::run(&mut command, started, context)?;
+        judge(name, ended.status, context.programs.log)?;
+        self.hand_over(&folder, outputs, context.programs.log)?;
+        let mut report = Report {
+            peak_memory: Some(ended.peak_memory),
+            ..Report::default()
+        };
+        if let Some(record) = record {
+            let text = fs_err::read_to_string(&record).map_err(|e| StageError::io(&record, e))?;
+            let read = trace::undeclared(&text, &folder);
+            report.facts.insert("undeclared_reads".into(), json!(read));
         }
-        Ok(Report::default())
+        Ok(report)
     }
 }
 
@@ -248,64 +270,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), StageError> {
     Ok(())
 }
 
-/// Logs what the program says and waits for its end; ends its whole group on interruption.
-fn watch(
-    child: &mut Child,
-    context: &StageContext<'_>,
-) -> Result<(ExitStatus, Vec<String>), StageError> {
-    let tail = Mutex::new(Vec::new());
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let status = std::thread::scope(|scope| {
-        scope.spawn(|| keep_lines(stdout, &tail, context.log));
-        scope.spawn(|| keep_lines(stderr, &tail, context.log));
-        wait(child, context)
-    })?;
-    Ok((
-        status,
-        tail.into_inner().unwrap_or_else(PoisonError::into_inner),
-    ))
-}
-
-fn keep_lines(stream: Option<impl Read>, tail: &Mutex<Vec<String>>, log: &(dyn Fn(&str) + Sync)) {
-    let Some(stream) = stream else { return };
-    for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
-        let line = String::from_utf8_lossy(&line).into_owned();
-        log(&line);
-        let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
-        if tail.len() == SHOWN {
-            tail.remove(0);
-        }
-        tail.push(line);
-    }
-}
-
-fn wait(child: &mut Child, context: &StageContext<'_>) -> Result<ExitStatus, StageError> {
-    let failed = |e| StageError::failed(format!("cannot wait for the program: {e}"));
-    loop {
-        if let Some(status) = child.try_wait().map_err(failed)? {
-            return Ok(status);
-        }
-        if (context.cancelled)() {
-            end_group(child);
-            child.wait().map_err(failed)?;
-            return Err(StageError::Cancelled);
-        }
-        std::thread::sleep(POLL);
-    }
-}
-
-/// Ends the program and everything that it started.
-fn end_group(child: &mut Child) {
-    if let Some(group) = i32::try_from(child.id())
-        .ok()
-        .and_then(rustix::process::Pid::from_raw)
-    {
-        // A group that is already gone is what was wanted.
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-    }
-}
-
-fn judge(program: &str, status: ExitStatus, tail: &[String]) -> Result<(), StageError> {
+fn judge(program: &str, status: ExitStatus, log: Option<&Path>) -> Result<(), StageError> {
     if status.success() {
         return Ok(());
     }
@@ -314,12 +279,8 @@ fn judge(program: &str, status: ExitStatus, tail: &[String]) -> Result<(), Stage
         (None, Some(signal)) => format!("was killed by signal {signal}"),
         (None, None) => "ended without success".to_owned(),
     };
-    Err(StageError::hinted(format!("`{program}` {how}"), said(tail)))
-}
-
-fn said(tail: &[String]) -> String {
-    if tail.is_empty() {
-        return "it printed nothing".to_owned();
-    }
-    format!("the end of what it printed:\n    {}", tail.join("\n    "))
+    Err(StageError::hinted(
+        format!("`{program}` {how}"),
+        child::said(log),
+    ))
 }

@@ -1,0 +1,35 @@
+use std::path::{Path, PathBuf};
+
+use super::Cache;
+use crate::action::ActionKey;
+use crate::error::EngineError;
+use crate::manifest::Manifest;
+
+/// (name with its shard, path) of every file in a sharded folder, sorted.
+pub(super) fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, EngineError> {
+    let files = super::files_below(folder)?;
+    Ok(files
+        .into_iter()
+        .map(|(name, path)| (name.replace('/', ""), path))
+        .collect())
+}
+
+/// Every manifest with its file; none where the file can't be understood.
+pub(super) fn manifests(cache: &Cache) -> Result<Vec<(PathBuf, Option<Manifest>)>, EngineError> {
+    let files = entries(cache.actions.folder())?.into_iter();
+    Ok(files
+        .filter(|(name, _)| !name.ends_with(".action.json"))
+        .map(|(name, path)| {
+            let manifest = key_of(&name).and_then(|key| cache.actions.lookup(key));
+            (path, manifest)
+        })
+        .collect())
+}
+
+/// The key that a record's file is named by.
+pub(super) fn key_of(name: &str) -> Option<ActionKey> {
+    let hex = name
+        .strip_suffix(".action.json")
+        .or_else(|| name.strip_suffix(".json"))?;
+    hex.parse().ok().map(ActionKey)
+}

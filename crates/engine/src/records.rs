@@ -1,0 +1,394 @@
+//! Records of runs: what was asked for, what became of every node, and which action each node had.
+//!
+//! `runs/ID.json` says what the run was and how it ended; `runs/ID.nodes.jsonl` gets a line for
+//! every node that ran, failed or was interrupted, as it happens. `runs/tables/DIGEST.tsv` holds
+//! node and action key, a line each, for all nodes that were up to date; runs that found the same
+//! share it, so that a run without work writes one small file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::ActionKey;
+use crate::cache::{Cache, write_atomically};
+use crate::digest::Digest;
+use crate::error::EngineError;
+use crate::graph::Graph;
+use crate::run::Summary;
+use crate::stage::Report;
+
+/// What a run was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunInfo {
+    /// A name given to it, by which `gc` can be told to keep it.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Profile.
+    pub profile: String,
+    /// `--set` in order.
+    pub overrides: Vec<(String, String)>,
+    /// Selectors and flags as given.
+    pub arguments: Vec<String>,
+    /// Device that scores are computed on, where the program knows one.
+    pub device: String,
+}
+
+/// How a run ended, or that it has not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunState {
+    /// It is under way, or was killed.
+    Running,
+    /// Everything is up to date.
+    Done,
+    /// Some node failed.
+    Failed,
+    /// It was interrupted.
+    Interrupted,
+}
+
+/// The record of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// `YYYYMMDD-HHMMSS-mmm`, UTC; sorts by time.
+    pub id: String,
+    /// What it was asked for.
+    pub info: RunInfo,
+    /// Version of cpipe.
+    pub version: String,
+    /// Operating system and architecture.
+    pub platform: String,
+    /// Cores that it might use.
+    pub jobs: usize,
+    /// How it ended.
+    pub state: RunState,
+    /// When it began, in seconds since 1970.
+    pub started: u64,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+    /// Nodes that ran.
+    pub executed: usize,
+    /// Nodes found in the cache.
+    pub cached: usize,
+    /// Nodes that failed.
+    pub failed: usize,
+    /// Nodes that were not run because one they need failed.
+    pub skipped: usize,
+    /// Digest of its table of nodes and action keys.
+    pub table: Option<Digest>,
+}
+
+/// What became of a node that was not simply found in the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeState {
+    /// It ran.
+    Executed,
+    /// It failed.
+    Failed,
+    /// It was interrupted.
+    Interrupted,
+}
+
+/// One node of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeRecord {
+    /// Label.
+    pub node: String,
+    /// Action key, where it got as far.
+    pub key: Option<ActionKey>,
+    /// What became of it.
+    pub state: NodeState,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// How long the last attempt took.
+    pub seconds: Option<f64>,
+    /// Most memory at once, in bytes.
+    pub peak_memory: Option<u64>,
+    /// What the stage said: device, dtype, tokens.
+    pub report: Report,
+    /// Why it failed.
+    pub message: Option<String>,
+}
+
+/// Writes the record of the run that is under way.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    folder: PathBuf,
+    record: Mutex<RunRecord>,
+    nodes: Mutex<File>,
+}
+
+impl Journal {
+    pub(crate) fn begin(cache: &Cache, info: &RunInfo, jobs: usize) -> Result<Self, EngineError> {
+        let folder = cache.runs();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let (id, nodes) = claim(&folder, now)?;
+        let record = RunRecord {
+            id,
+            info: info.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
+            jobs,
+            state: RunState::Running,
+            started: now.as_secs(),
+            seconds: 0.0,
+            executed: 0,
+            cached: 0,
+            failed: 0,
+            skipped: 0,
+            table: None,
+        };
+        write_record(&folder, &record)?;
+        Ok(Self {
+            folder,
+            record: Mutex::new(record),
+            nodes: Mutex::new(nodes),
+        })
+    }
+
+    pub(crate) fn id(&self) -> String {
+        lock(&self.record).id.clone()
+    }
+
+    /// Appends what became of a node. A record that can't be written must not stop the run.
+    pub(crate) fn node(&self, node: &NodeRecord) {
+        let mut line = serde_json::to_vec(node).expect("a record is plain data");
+        line.push(b'\n');
+        let _ = lock(&self.nodes).write_all(&line);
+    }
+
+    /// Writes the table: what was found now, and before it what an earlier run of the profile knew
+    /// of the nodes that this one did not look at.
+    pub(crate) fn table<'n>(
+        &self,
+        found: impl Iterator<Item = (&'n str, ActionKey)>,
+        graph: &'n Graph,
+    ) -> Result<(), EngineError> {
+        let mut keys: BTreeMap<&str, ActionKey> = found.collect();
+        let earlier;
+        if keys.len() < graph.dag.node_count() {
+            let profile = lock(&self.record).info.profile.clone();
+            earlier = Latest::find(&self.folder, &profile)?;
+            for node in graph.dag.node_weights() {
+                if let Some(key) = earlier.get(node.label()) {
+                    keys.entry(node.label()).or_insert(key);
+                }
+            }
+        }
+        let mut text = String::with_capacity(keys.len() * 96);
+        for (label, key) in &keys {
+            text.extend([label, "\t", &key.to_string(), "\n"]);
+        }
+        let digest = Digest::of(text.as_bytes());
+        let path = table_path(&self.folder, digest);
+        if !path.exists() {
+            write_atomically(&path, text.as_bytes())?;
+        }
+        lock(&self.record).table = Some(digest);
+        Ok(())
+    }
+
+    pub(crate) fn end(&self, summary: &Summary) -> Result<(), EngineError> {
+        let mut record = lock(&self.record);
+        record.state = match summary {
+            Summary {
+                interrupted: true, ..
+            } => RunState::Interrupted,
+            Summary { failed: 0, .. } => RunState::Done,
+            _ => RunState::Failed,
+        };
+        record.seconds = summary.seconds;
+        record.executed = summary.executed;
+        record.cached = summary.cached;
+        record.failed = summary.failed;
+        record.skipped = summary.skipped;
+        write_record(&self.folder, &record)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // Records are changed in one step, so a panic elsewhere leaves one that is still right.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A name that no other run has, claimed by making its file of nodes.
+fn claim(folder: &Path, now: Duration) -> Result<(String, File), EngineError> {
+    let mut moment = now;
+    loop {
+        let id = stamp(moment);
+        let path = folder.join(format!("{id}.nodes.jsonl"));
+        match File::options().create_new(true).append(true).open(&path) {
+            Ok(file) => return Ok((id, file)),
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+                moment += Duration::from_millis(1);
+            }
+            Err(e) => return Err(EngineError::io("write", &path, e)),
+        }
+    }
+}
+
+/// `YYYYMMDD-HHMMSS-mmm` in UTC.
+fn stamp(moment: Duration) -> String {
+    let second = i64::try_from(moment.as_secs()).unwrap_or(i64::MAX);
+    let time = jiff::Timestamp::from_second(second).unwrap_or_default();
+    let milliseconds = moment.subsec_millis();
+    format!("{}-{milliseconds:03}", time.strftime("%Y%m%d-%H%M%S"))
+}
+
+fn write_record(folder: &Path, record: &RunRecord) -> Result<(), EngineError> {
+    let mut text = serde_json::to_string_pretty(record).expect("a record is plain data");
+    text.push('\n');
+    write_atomically(&folder.join(format!("{}.json", record.id)), text.as_bytes())
+}
+
+fn table_path(folder: &Path, digest: Digest) -> PathBuf {
+    folder.join("tables").join(format!("{digest}.tsv"))
+}
+
+/// Every run on record, the latest last. A record that can't be understood is passed over.
+pub fn runs(cache: &Cache) -> Result<Vec<RunRecord>, EngineError> {
+    runs_in(&cache.runs())
+}
+
+fn runs_in(folder: &Path) -> Result<Vec<RunRecord>, EngineError> {
+    let names = run_names(folder)?;
+    Ok(names
+        .into_iter()
+        .filter_map(|name| read_run(folder, &name))
+        .collect())
+}
+
+/// File names of the records, by time.
+fn run_names(folder: &Path) -> Result<BTreeSet<String>, EngineError> {
+    let failed = |e| EngineError::io("read", folder, e);
+    let mut names = BTreeSet::new();
+    for entry in fs_err::read_dir(folder).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let name = name.to_string_lossy();
+        if let Some(id) = name.strip_suffix(".json") {
+            names.insert(id.to_owned());
+        }
+    }
+    Ok(names)
+}
+
+fn read_run(folder: &Path, id: &str) -> Option<RunRecord> {
+    let text = std::fs::read(folder.join(format!("{id}.json"))).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+/// The nodes that a run executed or failed at, in the order in which they ended.
+pub fn nodes(cache: &Cache, run: &RunRecord) -> Vec<NodeRecord> {
+    let path = cache.runs().join(format!("{}.nodes.jsonl", run.id));
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
+}
+
+/// Removes the tables that none of these runs has. Records stay: they are small.
+pub(crate) fn remove_tables(cache: &Cache, kept: &[RunRecord]) -> Result<(), EngineError> {
+    let used: BTreeSet<Digest> = kept.iter().filter_map(|run| run.table).collect();
+    let folder = cache.runs().join("tables");
+    for (name, path) in crate::cache::files_below(&folder)? {
+        let digest = name.strip_suffix(".tsv").and_then(|hex| hex.parse().ok());
+        if digest.is_none_or(|digest| !used.contains(&digest)) {
+            fs_err::remove_file(&path).map_err(|e| EngineError::io("remove", &path, e))?;
+        }
+    }
+    Ok(())
+}
+
+/// What earlier runs of a profile knew; read when someone asks.
+#[derive(Debug)]
+pub struct History {
+    folder: PathBuf,
+    profile: String,
+    latest: OnceLock<Latest>,
+}
+
+impl History {
+    /// The history of a profile.
+    pub fn new(cache: &Cache, profile: &str) -> Self {
+        Self {
+            folder: cache.runs(),
+            profile: profile.to_owned(),
+            latest: OnceLock::new(),
+        }
+    }
+
+    /// The key that a node had when it was last up to date.
+    pub fn latest(&self, label: &str) -> Option<ActionKey> {
+        let read = || Latest::find(&self.folder, &self.profile).unwrap_or_default();
+        self.latest.get_or_init(read).get(label)
+    }
+
+    /// Every key that a node has had in any run, the latest first, each once.
+    pub fn keys(&self, label: &str) -> Vec<ActionKey> {
+        let mut keys = Vec::new();
+        let mut tables = BTreeSet::new();
+        let runs = runs_in(&self.folder).unwrap_or_default();
+        for table in runs.iter().rev().filter_map(|run| run.table) {
+            if tables.insert(table)
+                && let Some(key) = Latest::read(&self.folder, table).get(label)
+                && !keys.contains(&key)
+            {
+                keys.push(key);
+            }
+        }
+        keys
+    }
+}
+
+/// Node → action key when the node was last up to date.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Latest {
+    keys: BTreeMap<String, ActionKey>,
+}
+
+impl Latest {
+    /// The table of the latest run of a profile.
+    fn find(folder: &Path, profile: &str) -> Result<Self, EngineError> {
+        let names = run_names(folder)?;
+        let table = names.iter().rev().find_map(|name| {
+            let run = read_run(folder, name)?;
+            run.table.filter(|_| run.info.profile == profile)
+        });
+        Ok(table.map_or_else(Self::default, |digest| Self::read(folder, digest)))
+    }
+
+    /// The table of one run.
+    pub fn of_run(cache: &Cache, run: &RunRecord) -> Self {
+        run.table
+            .map_or_else(Self::default, |digest| Self::read(&cache.runs(), digest))
+    }
+
+    fn read(folder: &Path, digest: Digest) -> Self {
+        let text = std::fs::read_to_string(table_path(folder, digest)).unwrap_or_default();
+        let pair = |line: &str| {
+            let (label, key) = line.split_once('\t')?;
+            Some((label.to_owned(), ActionKey(key.parse().ok()?)))
+        };
+        Self {
+            keys: text.lines().filter_map(pair).collect(),
+        }
+    }
+
+    /// The key of a node.
+    pub fn get(&self, label: &str) -> Option<ActionKey> {
+        self.keys.get(label).copied()
+    }
+
+    /// Every node and its key.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, ActionKey)> {
+        self.keys.iter().map(|(label, key)| (label.as_str(), *key))
+    }
+}

@@ -1,0 +1,79 @@
+use std::fmt::Write;
+
+use cpipe_engine::Cache;
+use cpipe_engine::records::{self, RunRecord, RunState};
+
+use crate::cli::{PipelineArgs, RunsArgs};
+use crate::error::{CliError, Kind};
+use crate::session::open_cache;
+
+pub(crate) fn runs(pipeline: &PipelineArgs, args: &RunsArgs) -> Result<u8, CliError> {
+    let cache = open_cache(pipeline)?;
+    let all = records::runs(&cache)?;
+    let mut text = String::new();
+    if !args.json {
+        text.push_str(
+            "run                   state        profile       executed  cached  failed   seconds  name\n",
+        );
+    }
+    for run in &all[all.len().saturating_sub(args.last)..] {
+        let line = if args.json {
+            serde_json::to_string(run).expect("a record is plain data")
+        } else {
+            row(run)
+        };
+        writeln!(text, "{line}").expect("writing to a string does not fail");
+    }
+    super::print(&text)?;
+    Ok(0)
+}
+
+fn row(run: &RunRecord) -> String {
+    let name = run.info.name.as_deref().unwrap_or_default();
+    let row = format!(
+        "{:<21} {:<12} {:<13} {:>8} {:>7} {:>7} {:>9.2}  {name}",
+        run.id,
+        word(run.state),
+        run.info.profile,
+        run.executed,
+        run.cached,
+        run.failed,
+        run.seconds,
+    );
+    row.trim_end().to_owned()
+}
+
+/// The state as it is shown; a record that still says running is one of a run that was killed, or
+/// of one that is under way.
+pub(super) fn word(state: RunState) -> &'static str {
+    match state {
+        RunState::Running => "unfinished",
+        RunState::Done => "done",
+        RunState::Failed => "failed",
+        RunState::Interrupted => "interrupted",
+    }
+}
+
+/// The run that `text` names: an id, a name, `latest` or `latest~N`. None if it names none.
+pub(super) fn find(cache: &Cache, text: &str) -> Result<Option<RunRecord>, CliError> {
+    let mut all = records::runs(cache)?;
+    if let Some(rest) = text.strip_prefix("latest") {
+        let back = match rest.strip_prefix('~') {
+            Some(number) => number.parse().unwrap_or(usize::MAX),
+            None if rest.is_empty() => 0,
+            None => usize::MAX,
+        };
+        return Ok(all.into_iter().rev().nth(back));
+    }
+    all.reverse();
+    let named = |run: &RunRecord| run.id == text || run.info.name.as_deref() == Some(text);
+    Ok(all.into_iter().find(named))
+}
+
+/// The run that `text` names.
+pub(super) fn require(cache: &Cache, text: &str) -> Result<RunRecord, CliError> {
+    find(cache, text)?.ok_or_else(|| {
+        let message = format!("there is no run `{text}`");
+        CliError::new(Kind::Usage, &message, Some("`cpipe runs` lists them"))
+    })
+}

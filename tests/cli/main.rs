@@ -1,0 +1,21 @@
+//! The user's view: the real binary in temp folders.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod cat;
+mod command;
+mod determinism;
+mod env;
+mod exports;
+mod gc;
+mod graph;
+mod interrupt;
+mod layout;
+mod plan;
+mod readme;
+mod run;
+mod run_only;
+mod sources;
+mod spec;
+mod update;
+mod verify;

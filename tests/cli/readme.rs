@@ -1,0 +1,139 @@
+//! What the README and the docs say is what there is.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use crate::env::{TestEnv, repository};
+
+fn read(name: &str) -> String {
+    std::fs::read_to_string(repository().join(name)).unwrap()
+}
+
+/// The commands in a text's `sh` blocks.
+fn commands(text: &str) -> Vec<&str> {
+    let blocks = text.split("```sh\n").skip(1);
+    blocks
+        .flat_map(|rest| rest.split("```").next().unwrap_or("").lines())
+        .collect()
+}
+
+/// What stands between backticks on the same line.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.lines()
+        .flat_map(|line| line.split('`').skip(1).step_by(2))
+}
+
+#[test]
+fn the_first_command_is_a_run_that_leaves_what_is_promised() {
+    let readme = read("README.md");
+    let arguments = commands(&readme)[0]
+        .strip_prefix("cargo run --release -- ")
+        .expect("the first command runs the pipeline");
+    let env = TestEnv::study();
+    let arguments: Vec<&str> = arguments.split_whitespace().collect();
+    env.cpipe(&arguments).assert_code(0);
+    let promised: BTreeSet<String> = quoted(&readme)
+        .filter(|name| name.contains(".{") || *name == "chunks.parquet")
+        .flat_map(expand)
+        .collect();
+    let found: BTreeSet<String> = env.files("outputs").into_keys().collect();
+    assert_eq!(found, promised);
+}
+
+/// `a.{b,c}` → `a.b`, `a.c`; more than one pair of braces too.
+fn expand(name: &str) -> Vec<String> {
+    let Some((before, rest)) = name.split_once('{') else {
+        return vec![name.to_owned()];
+    };
+    let (choices, after) = rest.split_once('}').unwrap();
+    choices
+        .split(',')
+        .flat_map(|choice| expand(&format!("{before}{choice}{after}")))
+        .collect()
+}
+
+#[test]
+fn the_test_command_is_what_every_change_must_pass() {
+    let readme = read("README.md");
+    let command = commands(&readme)[1];
+    assert!(command.starts_with("cargo test "), "{command}");
+    let checks = read(".ci/run");
+    assert!(
+        checks
+            .lines()
+            .any(|line| line.starts_with(&format!("step {command}"))),
+        "`{command}` is not in .ci/run"
+    );
+}
+
+#[test]
+fn every_command_of_the_readme_is_there_with_its_options() {
+    let env = TestEnv::of("");
+    let help = env.cpipe(&["--help"]);
+    let readme = read("README.md");
+    let table: Vec<&str> = readme
+        .lines()
+        .filter(|l| l.starts_with("| `cpipe "))
+        .collect();
+    let mut named = BTreeSet::new();
+    for row in table {
+        let command = row["| `cpipe ".len()..].split([' ', '`']).next().unwrap();
+        let options = env.cpipe(&[command, "--help"]);
+        options.assert_code(0);
+        let flags = quoted(row).filter_map(|q| q.split_whitespace().next());
+        for flag in flags.filter(|q| q.starts_with('-')) {
+            assert!(options.text().contains(flag), "{command} has no {flag}");
+        }
+        named.insert(command.to_owned());
+    }
+    let commands = help.text().split("Commands:\n").nth(1).unwrap();
+    let commands = commands.split("\n\n").next().unwrap().lines();
+    let known: BTreeSet<String> = commands
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .map(|line| line.split_whitespace().next().unwrap().to_owned())
+        .filter(|name| name != "help")
+        .collect();
+    assert_eq!(named, known);
+}
+
+/// README, CONTRIBUTING and everything below docs/.
+fn documents() -> Vec<PathBuf> {
+    let mut documents = vec!["README.md".into(), "CONTRIBUTING.md".into()];
+    for folder in ["docs", "docs/decisions"] {
+        for entry in std::fs::read_dir(repository().join(folder)).unwrap() {
+            let name = PathBuf::from(folder).join(entry.unwrap().file_name());
+            if name.extension().is_some_and(|e| e == "md") {
+                documents.push(name);
+            }
+        }
+    }
+    documents
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for document in documents() {
+        let text = std::fs::read_to_string(repository().join(&document)).unwrap();
+        let targets = text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next());
+        for target in targets.filter(|t| !t.contains("://") && !t.starts_with('#')) {
+            let path = repository().join(&document).with_file_name(target);
+            assert!(path.exists(), "{} links to {target}", document.display());
+        }
+    }
+}
+
+#[test]
+fn files_that_the_documents_name_are_there() {
+    let roots = ["crates/", "src/", "tests/", "docs/", "assets/", ".ci/"];
+    for document in documents() {
+        let text = std::fs::read_to_string(repository().join(&document)).unwrap();
+        let paths = quoted(&text).filter(|q| roots.iter().any(|r| q.starts_with(r)));
+        for path in paths.filter(|p| !p.contains(['{', '*', ' ', 'N'])) {
+            let there = repository().join(path).exists();
+            assert!(there, "{} names {path}", document.display());
+        }
+    }
+}

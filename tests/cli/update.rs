@@ -1,0 +1,60 @@
+//! `cpipe update`: accepts changed sources.
+
+use crate::env::{TestEnv, assert_shown};
+
+const TEXT: &str = "assets/nano/eval/text/kjv-1-ruth.txt";
+
+#[test]
+fn nothing_changed_writes_nothing() {
+    let env = TestEnv::study();
+    let before = env.read("pipeline.yaml");
+    let output = env.cpipe(&["update"]);
+    assert_eq!(
+        (output.code, output.text()),
+        (0, "every digest is as declared\n")
+    );
+    assert_eq!(env.read("pipeline.yaml"), before);
+}
+
+#[test]
+fn only_the_digest_changes_in_the_file() {
+    let env = TestEnv::study();
+    let before = env.read("pipeline.yaml");
+    env.change(TEXT, |text| text[0] ^= 1);
+    let output = env.cpipe(&["update"]);
+    output.assert_code(0);
+    let after = env.read("pipeline.yaml");
+    let differ: Vec<(&str, &str)> = before
+        .lines()
+        .zip(after.lines())
+        .filter(|(a, b)| a != b)
+        .collect();
+    assert_eq!(differ.len(), 1, "{differ:?}");
+    assert!(
+        differ[0]
+            .1
+            .contains("eval/text: { path: assets/nano/eval/text, blake3: ")
+    );
+    assert_eq!(before.len(), after.len());
+    assert_shown!(env, output);
+    assert_eq!(env.run(&["corpus"]).assert_done().executed.len(), 3);
+}
+
+#[test]
+fn a_source_that_is_not_there_is_named_with_what_there_is() {
+    let env = TestEnv::study();
+    let output = env.cpipe(&["update", "eval/txet"]);
+    output.assert_code(2);
+    assert_shown!(env, output);
+}
+
+#[test]
+fn a_missing_source_is_an_error_and_changes_nothing() {
+    let env = TestEnv::study();
+    let before = env.read("pipeline.yaml");
+    env.remove("assets/nano/eval/text");
+    let output = env.cpipe(&["update"]);
+    output.assert_code(10);
+    assert_eq!(env.read("pipeline.yaml"), before);
+    assert_shown!(env, output);
+}
