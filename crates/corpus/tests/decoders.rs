@@ -44,6 +44,7 @@ fn chunks(files: &[PathBuf], params: ChunkParams) -> Result<ChunkSet, StageError
     };
     let inputs = Inputs {
         roles: BTreeMap::from([("source".to_owned(), vec![node])]),
+<<<<<<< HEAD
         sources: BTreeMap::new(),
         hashed: BTreeMap::new(),
     };
@@ -56,6 +57,12 @@ fn chunks(files: &[PathBuf], params: ChunkParams) -> Result<ChunkSet, StageError
         cancelled: &|| false,
         programs: cpipe_engine::stage::Programs::default(),
     };
+=======
+        ..Inputs::default()
+    };
+    let out = tempfile::tempdir().unwrap();
+    let context = StageContext::alone(1, out.path());
+>>>>>>> main
     let stage = Chunk::new(params).map_err(|(_, message)| StageError::failed(message))?;
     stage.run(&inputs, &OutputDir::new(out.path().to_owned()), &context)?;
     Ok(ChunkSet::open(
