@@ -28,16 +28,10 @@ pub(crate) fn update(pipeline: &PipelineArgs, args: &UpdateArgs) -> Result<u8, C
     }
     session.stats.save()?;
     if text.is_empty() {
-        "everything is as declared and locked\n".clone_into(&mut text);
+        "every digest is as declared\n".clone_into(&mut text);
     }
     super::print(&text)?;
     Ok(0)
-}
-
-fn unreadable(name: &str, error: &EngineError) -> CliError {
-    let message = format!("source `{name}` has no digest: {error}");
-    let hint = "put it back, correct its path, or name the sources to update";
-    CliError::new(Kind::Spec, &message, Some(hint))
 }
 
 fn update_local(
@@ -120,6 +114,12 @@ fn difference(old: Option<&Locked>, new: &Locked) -> String {
         line(name, file(old, name), file(Some(new), name));
     }
     text
+}
+
+fn unreadable(name: &str, error: &EngineError) -> CliError {
+    let message = format!("source `{name}` has no digest: {error}");
+    let hint = "put it back, correct its path, or name the sources to update";
+    CliError::new(Kind::Spec, &message, Some(hint))
 }
 
 fn chosen<'s>(

@@ -22,17 +22,8 @@ pub(crate) fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
     out.into_inner().unwrap()
 }
 
-/// A tar archive of one link.
-pub(crate) fn tar_link(kind: tar::EntryType, name: &str, target: &str) -> Vec<u8> {
-    let mut out = tar::Builder::new(Vec::new());
-    let mut header = header_of(name, kind, 0);
-    header.set_link_name_literal(target).unwrap();
-    header.set_cksum();
-    out.append(&header, &b""[..]).unwrap();
-    out.into_inner().unwrap()
-}
-
-fn header_of(name: &str, kind: tar::EntryType, size: usize) -> tar::Header {
+/// The header of an entry; its checksum is still missing.
+pub(crate) fn header_of(name: &str, kind: tar::EntryType, size: usize) -> tar::Header {
     let mut header = tar::Header::new_gnu();
     header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
     header.set_entry_type(kind);

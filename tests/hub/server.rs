@@ -84,16 +84,6 @@ impl Reply {
         self
     }
 
-    pub(crate) fn cut_after(mut self, bytes: usize) -> Self {
-        self.cut = Some(bytes);
-        self
-    }
-
-    pub(crate) fn silent(mut self, time: Duration) -> Self {
-        self.silence = Some(time);
-        self
-    }
-
     /// Bytes of the body that are really sent.
     fn sent(&self) -> &[u8] {
         &self.body[..self.cut.unwrap_or(usize::MAX).min(self.body.len())]

@@ -14,13 +14,12 @@ use crate::error::CorpusError;
 /// Rows that are in memory at once.
 const BATCH: usize = 32;
 
+/// Told the name and the bytes of a picture.
+pub(crate) type See<'s> = dyn FnMut(&str, Vec<u8>) -> Result<(), StageError> + 's;
+
 /// Calls `see` with name and bytes of every picture in a file. A picture in a table is called
 /// `FILE/ROW`; rows without one are passed over.
-pub(crate) fn each(
-    file: &str,
-    path: &Path,
-    see: &mut dyn FnMut(&str, Vec<u8>) -> Result<(), StageError>,
-) -> Result<(), StageError> {
+pub(crate) fn each(file: &str, path: &Path, see: &mut See<'_>) -> Result<(), StageError> {
     if !file.to_lowercase().ends_with(".parquet") {
         let bytes = fs_err::read(path).map_err(|e| CorpusError::io(path, e))?;
         return see(file, bytes);
@@ -62,8 +61,8 @@ fn read_batch(
         return Ok(values.into_iter().take(rows).map(Some).collect());
     }
     let mut values = values.into_iter();
-    let mut next = |l: &i16| if *l == level { values.next() } else { None };
-    Ok(levels.iter().map(|l| next(l)).collect())
+    let next = |l: &i16| if *l == level { values.next() } else { None };
+    Ok(levels.iter().map(next).collect())
 }
 
 fn bytes_of(

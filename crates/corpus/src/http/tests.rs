@@ -28,6 +28,28 @@ fn noise(count: usize) -> Vec<u8> {
     bytes
 }
 
+/// Answers that break off or fall silent.
+trait Fault {
+    fn cut_after(self, bytes: usize) -> Self;
+    fn silent(self, time: Duration) -> Self;
+}
+
+impl Fault for Reply {
+    fn cut_after(self, bytes: usize) -> Self {
+        Self {
+            cut: Some(bytes),
+            ..self
+        }
+    }
+
+    fn silent(self, time: Duration) -> Self {
+        Self {
+            silence: Some(time),
+            ..self
+        }
+    }
+}
+
 /// What is known of a file besides its places.
 struct Known {
     token: Option<Token>,

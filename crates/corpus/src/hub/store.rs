@@ -16,9 +16,10 @@ impl Hub<'_> {
 
     /// `models--owner--name` in the hub cache.
     fn folder(&self) -> PathBuf {
-        let snapshots = self.repo().pointer_path("");
-        let folder = snapshots.parent().and_then(Path::parent);
-        folder.unwrap_or(&snapshots).to_owned()
+        // `FOLDER/snapshots/COMMIT`: the folder itself is not told.
+        let snapshot = self.repo().pointer_path("COMMIT");
+        let folder = snapshot.parent().and_then(Path::parent);
+        folder.unwrap_or(&snapshot).to_owned()
     }
 
     /// What the user's hub cache knows of the revision.

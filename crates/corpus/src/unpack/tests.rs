@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use super::*;
-use crate::archives::{gzip, tar, tar_link, zip};
+use crate::archives::{gzip, header_of, tar, zip};
 
 const FILES: [(&str, &[u8]); 2] = [("a/one.txt", b"first"), ("two.txt", b"second")];
 
@@ -80,6 +80,16 @@ fn names_that_lead_out_are_refused() {
         }
     }
     assert!(!Path::new("/tmp/cpipe-evil").exists());
+}
+
+/// A tar archive of one link.
+fn tar_link(kind: ::tar::EntryType, name: &str, target: &str) -> Vec<u8> {
+    let mut out = ::tar::Builder::new(Vec::new());
+    let mut header = header_of(name, kind, 0);
+    header.set_link_name_literal(target).unwrap();
+    header.set_cksum();
+    out.append(&header, &b""[..]).unwrap();
+    out.into_inner().unwrap()
 }
 
 #[test]
