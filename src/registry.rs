@@ -6,6 +6,7 @@ use std::sync::Arc;
 use cpipe_analysis::aggregate::Aggregate;
 use cpipe_analysis::fit::Fit;
 use cpipe_analysis::plot::Plot;
+use cpipe_analysis::published::{Table, TableParams};
 use cpipe_corpus::{Chunk, Download};
 use cpipe_engine::Stage;
 use cpipe_engine::command::Command;
@@ -25,6 +26,7 @@ const KINDS: &[&str] = &[
     "tokenize",
     "score",
     "aggregate",
+    "table",
     "fit",
     "plot",
     "command",
@@ -53,6 +55,11 @@ impl Registry for Stages {
             "tokenize" => Arc::new(Tokenize::new(params.parse()?).map_err(refused)?),
             "score" => Arc::new(Score::new(params.parse()?).map_err(refused)?),
             "aggregate" => Arc::new(Aggregate::new(params.parse()?).map_err(refused)?),
+            "table" => {
+                let table: TableParams = params.parse()?;
+                let source = params.local_source("source", &table.source)?;
+                Arc::new(Table::new(table, source).map_err(refused)?)
+            }
             "fit" => Arc::new(Fit::new(params.parse()?).map_err(refused)?),
             "plot" => Arc::new(Plot::new(params.parse()?).map_err(refused)?),
             "command" => Arc::new(Command::new(params.parse()?, params.root()).map_err(refused)?),

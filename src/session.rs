@@ -58,12 +58,12 @@ impl Session {
             lock: sources::read_lock(&root)?,
             written: written.clone(),
         };
-        let cache = open_cache(args)?;
         let stages = Stages {
-            downloads: cache.downloads(),
+            downloads: Cache::downloads_below(&cache_folder(args)?),
         };
         let pipeline = spec::load(&root, &text, &options, &stages)
             .map_err(|errors| CliError::spec(&path, &text, &errors))?;
+        let cache = open_cache(args)?;
         let stats = StatCache::open(cache.root(), args.rehash);
         let profile = pipeline.profile.as_deref().unwrap_or(NO_PROFILE);
         let history = History::new(&cache, profile);
@@ -203,12 +203,17 @@ impl Session {
     }
 }
 
+/// The folder that `--cache` names, or `cache` beside the pipeline file.
+fn cache_folder(args: &PipelineArgs) -> Result<PathBuf, CliError> {
+    match &args.cache {
+        Some(folder) => Ok(folder.clone()),
+        None => Ok(folder_of(&args.file)?.join("cache")),
+    }
+}
+
 /// Opens the cache that the arguments name.
 pub(crate) fn open_cache(args: &PipelineArgs) -> Result<Cache, CliError> {
-    let folder = match &args.cache {
-        Some(folder) => folder.clone(),
-        None => folder_of(&args.file)?.join("cache"),
-    };
+    let folder = cache_folder(args)?;
     Cache::open(&folder).map_err(|error| {
         let message = format!("the cache in {} cannot be used: {error}", folder.display());
         let hint = "make it a folder that you may write to, or name another one with --cache";

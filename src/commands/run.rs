@@ -32,18 +32,47 @@ pub(crate) fn run(pipeline: &PipelineArgs, args: &RunArgs) -> Result<u8, CliErro
         Box::new(Terminal::new())
     };
     let mut session = Session::open(pipeline)?;
+<<<<<<< HEAD
     // Stages that write axes run first; each time more of the pipeline is known.
     while let Some(writers) = writers_first(&session, args) {
         let summary = bring(&mut session, &writers, pipeline, args, sink.as_ref())?;
+=======
+    loop {
+        // Stages that write axes run first; each time more of the pipeline is known.
+        let writers = writers_first(&session, args);
+        let is_last = writers.is_none();
+        let targets = match writers {
+            Some(writers) => writers,
+            None => session.targets(&args.selection)?,
+        };
+        if args.selection.only.is_empty() {
+            match sources::resolve(&session, &targets, args.locked, &CANCEL)? {
+                Outcome::Known => {}
+                Outcome::Found => {
+                    session = Session::open(pipeline)?;
+                    continue;
+                }
+                Outcome::Interrupted => return Ok(INTERRUPTED),
+            }
+        }
+        let summary = bring(&session, &targets, pipeline, args, sink.as_ref())?;
+        let code = exit_code(&summary);
+        if is_last || code != 0 {
+            return Ok(code);
+        }
+>>>>>>> main
         let next = Session::open(pipeline)?;
-        if exit_code(&summary) != 0 || next.pipeline.pending == session.pipeline.pending {
-            return Ok(exit_code(&summary));
+        if next.pipeline.pending == session.pipeline.pending {
+            return Ok(code);
         }
         session = next;
     }
+<<<<<<< HEAD
     let targets = session.targets(&args.selection)?;
     let summary = bring(&mut session, &targets, pipeline, args, sink.as_ref())?;
     Ok(exit_code(&summary))
+=======
+>>>>>>> main
 }
 
 /// The nodes that write axes, if what is asked for has to wait for them.

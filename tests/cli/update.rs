@@ -11,7 +11,7 @@ fn nothing_changed_writes_nothing() {
     let output = env.cpipe(&["update"]);
     assert_eq!(
         (output.code, output.text()),
-        (0, "every digest is as declared\n")
+        (0, "everything is as declared and locked\n")
     );
     assert_eq!(env.read("pipeline.yaml"), before);
 }

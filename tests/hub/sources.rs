@@ -73,7 +73,7 @@ fn a_revision_stays_at_its_commit_until_it_is_updated() {
     assert_eq!(weights_of(&study), model(2)["model.safetensors"]);
     assert_eq!(
         study.run(&["update", "w"]).out,
-        "every digest is as declared\n"
+        "everything is as declared and locked\n"
     );
 }
 

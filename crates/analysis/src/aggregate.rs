@@ -1,6 +1,6 @@
 //! The `aggregate` stage: one row per cell and protocol, with intervals over chunks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use cpipe_data::observations::Observation;
 use cpipe_data::scores::{self, ChunkScore, ModelFacts};
@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::bootstrap::{generator, interval, resample};
+use crate::cells_report;
 use crate::error::AnalysisError;
 use crate::table::{self, ChunkRow};
-use crate::text_table::TextTable;
 
 /// Parameters of the `aggregate` stage.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -78,14 +78,14 @@ impl Aggregate {
             .filter(|r| r.protocol == protocol)
             .collect();
         let kept: Vec<&ChunkScore> = rows.iter().copied().filter(|r| !r.dropped).collect();
-        let ratios: Vec<f64> = kept.iter().map(|r| r.cr).collect();
         let parts = [
             protocol,
             &cell.model,
             &cell.step.to_string(),
             &cell.modality,
         ];
-        let spread = Spread::of(&ratios, self.0.bootstrap, self.0.seed, &parts);
+        let pooled = kept.iter().any(|r| r.pooled);
+        let spread = Spread::of(&kept, pooled, self.0.bootstrap, self.0.seed, &parts);
         let sum = |value: fn(&ChunkScore) -> f64| kept.iter().map(|r| value(r)).sum::<f64>();
         let count = |value: fn(&ChunkScore) -> u64| rows.iter().map(|r| value(r)).sum::<u64>();
         Observation {
@@ -97,13 +97,21 @@ impl Aggregate {
             modality: cell.modality.clone(),
             protocol: protocol.to_owned(),
             chunks: rows.len() as u64,
+            cr: spread.average,
             cr_mean: spread.mean,
             cr_std: spread.std,
             cr_sem: spread.sem,
             cr_lo: spread.lo,
             cr_hi: spread.hi,
-            cr_sum_ratio: sum(|r| r.compressed_bits) / sum(|r| r.raw_bits),
+            cr_sum_ratio: pool(&kept),
             bits_per_byte: sum(|r| r.bits) / sum(|r| r.bytes_covered as f64),
+            side_bits: sum(|r| r.side_bits),
+            context_min: rows.iter().map(|r| r.context_min).min().unwrap_or_default(),
+            context_mean: rows
+                .iter()
+                .map(|r| r.context_mean * r.tokens_scored as f64)
+                .sum::<f64>()
+                / rows.iter().map(|r| r.tokens_scored as f64).sum::<f64>(),
             tokens: count(|r| r.tokens),
             tokens_scored: count(|r| r.tokens_scored),
             dropped: (rows.len() - kept.len()) as u64,
@@ -113,8 +121,16 @@ impl Aggregate {
     }
 }
 
-/// Mean and spread of the per-chunk ratios.
+/// Σ compressed bits / Σ raw bits.
+fn pool(rows: &[&ChunkScore]) -> f64 {
+    let sum = |value: fn(&ChunkScore) -> f64| rows.iter().map(|r| value(r)).sum::<f64>();
+    sum(|r| r.compressed_bits) / sum(|r| r.raw_bits)
+}
+
+/// Average and spread of the per-chunk ratios.
 struct Spread {
+    /// As the protocol takes it.
+    average: f64,
     mean: f64,
     std: f64,
     sem: f64,
@@ -123,17 +139,29 @@ struct Spread {
 }
 
 impl Spread {
-    fn of(ratios: &[f64], replicates: usize, seed: u64, parts: &[&str]) -> Self {
+    fn of(
+        rows: &[&ChunkScore],
+        pooled: bool,
+        replicates: usize,
+        seed: u64,
+        parts: &[&str],
+    ) -> Self {
+        let ratios: Vec<f64> = rows.iter().map(|r| r.cr).collect();
         let n = ratios.len() as f64;
         let mean = ratios.iter().sum::<f64>() / n;
         let squares: f64 = ratios.iter().map(|r| (r - mean) * (r - mean)).sum();
         let mut random = generator(seed, parts);
         let means = (0..replicates).filter(|_| !ratios.is_empty()).map(|_| {
             let drawn = resample(&mut random, ratios.len());
-            drawn.into_iter().map(|i| ratios[i]).sum::<f64>() / n
+            if pooled {
+                pool(&drawn.into_iter().map(|i| rows[i]).collect::<Vec<_>>())
+            } else {
+                drawn.into_iter().map(|i| ratios[i]).sum::<f64>() / n
+            }
         });
         let (lo, hi) = interval(means.collect());
         Self {
+            average: if pooled { pool(rows) } else { mean },
             mean,
             std: libm::sqrt(squares / n),
             sem: libm::sqrt(squares / (n - 1.0) / n),
@@ -201,48 +229,11 @@ fn protocols(cells: &[CellScores]) -> Vec<String> {
     names
 }
 
-/// A table for each protocol: models by rows, steps by columns, mean ± half the 95 % interval.
-fn text_tables(rows: &[Observation], protocols: &[String]) -> Vec<TextTable> {
-    let steps: BTreeSet<u64> = rows.iter().map(|r| r.step).collect();
-    let table = |protocol: &String| {
-        let of_protocol: Vec<&Observation> =
-            rows.iter().filter(|r| r.protocol == *protocol).collect();
-        let mut lines: Vec<Vec<String>> = Vec::new();
-        for row in &of_protocol {
-            let name = format!("{} {}", row.modality, row.model);
-            if lines.last().is_none_or(|line| line[0] != name) {
-                lines.push(vec![name, row.params_non_embedding.to_string()]);
-            }
-            if let Some(line) = lines.last_mut() {
-                let half = (row.cr_hi - row.cr_lo) / 2.0;
-                line.push(if row.cr_mean.is_finite() {
-                    format!("{:.4} ± {half:.4}", row.cr_mean)
-                } else {
-                    "–".to_owned()
-                });
-            }
-        }
-        let header = ["cell".to_owned(), "P non-embedding".to_owned()];
-        let chunks = of_protocol.first().map_or(0, |row| row.chunks);
-        TextTable {
-            title: format!(
-                "Compression ratio by training step, protocol {protocol}, {chunks} chunks a cell: mean ± half the 95 % bootstrap interval over chunks"
-            ),
-            header: header
-                .into_iter()
-                .chain(steps.iter().map(u64::to_string))
-                .collect(),
-            rows: lines,
-        }
-    };
-    protocols.iter().map(table).collect()
-}
-
 impl Stage for Aggregate {
     fn id(&self) -> StageId {
         StageId {
             name: "aggregate".into(),
-            version: 1,
+            version: 2,
         }
     }
 
@@ -258,14 +249,9 @@ impl Stage for Aggregate {
     }
 
     fn outputs(&self) -> Vec<OutputSpec> {
-        let names = [
-            "cells.parquet",
-            "cells.csv",
-            "cells.md",
-            "cells.tex",
-            "chunks.parquet",
-        ];
-        names.into_iter().map(OutputSpec::file).collect()
+        let names = cells_report::NAMES.into_iter();
+        let names = names.chain(["chunks.parquet"]);
+        names.map(OutputSpec::file).collect()
     }
 
     fn run(
@@ -303,11 +289,7 @@ impl Stage for Aggregate {
             .flat_map(|cell| protocols.iter().map(|p| self.observe(cell, p)))
             .collect();
         rows.sort_by_key(place);
-        table::write_cells(
-            &rows,
-            &outputs.path("cells.parquet"),
-            &outputs.path("cells.csv"),
-        )?;
+        cells_report::write(&rows, outputs)?;
         let chunk_rows: Vec<ChunkRow<'_>> = cells
             .iter()
             .flat_map(|cell| {
@@ -320,13 +302,6 @@ impl Stage for Aggregate {
             })
             .collect();
         table::write_chunks(&chunk_rows, &outputs.path("chunks.parquet"))?;
-        let tables = text_tables(&rows, &protocols);
-        let write = |name: &str, texts: Vec<String>| {
-            let path = outputs.path(name);
-            std::fs::write(&path, texts.join("\n")).map_err(|e| StageError::io(path, e))
-        };
-        write("cells.md", tables.iter().map(TextTable::markdown).collect())?;
-        write("cells.tex", tables.iter().map(TextTable::latex).collect())?;
         Ok(Report::default())
     }
 }

@@ -27,6 +27,9 @@ pub enum AnalysisError {
         /// What it said.
         source: PolarsError,
     },
+    /// A CSV file is not what the stage needs.
+    #[error("{0}")]
+    Csv(String),
     /// The cells do not belong together, or are not what the stage needs.
     #[error("{0}")]
     Cells(String),

@@ -2,9 +2,12 @@
 
 pub mod aggregate;
 mod bootstrap;
+mod cells_report;
+mod csv_file;
 mod error;
 pub mod fit;
 pub mod plot;
+pub mod published;
 pub mod table;
 mod text_table;
 

@@ -41,11 +41,13 @@ pub fn write_cells(rows: &[Observation], parquet: &Path, csv: &Path) -> Result<(
         "params_total" = |r| r.params_total, "params_non_embedding" = |r| r.params_non_embedding,
         "step" = |r| r.step, "modality" = |r| r.modality.as_str(),
         "protocol" = |r| r.protocol.as_str(), "chunks" = |r| r.chunks,
-        "cr_mean" = |r| r.cr_mean, "cr_std" = |r| r.cr_std, "cr_sem" = |r| r.cr_sem,
+        "cr" = |r| r.cr, "cr_mean" = |r| r.cr_mean, "cr_std" = |r| r.cr_std, "cr_sem" = |r| r.cr_sem,
         "cr_lo" = |r| r.cr_lo, "cr_hi" = |r| r.cr_hi, "cr_sum_ratio" = |r| r.cr_sum_ratio,
-        "bits_per_byte" = |r| r.bits_per_byte, "tokens" = |r| r.tokens,
-        "tokens_scored" = |r| r.tokens_scored, "dropped" = |r| r.dropped, "nan" = |r| r.nan,
-        "floored" = |r| r.floored,
+        "bits_per_byte" = |r| r.bits_per_byte, "side_bits" = |r| r.side_bits,
+        "context_min" = |r| counted(r, r.context_min), "context_mean" = |r| r.context_mean,
+        "tokens" = |r| counted(r, r.tokens),
+        "tokens_scored" = |r| counted(r, r.tokens_scored), "dropped" = |r| counted(r, r.dropped),
+        "nan" = |r| counted(r, r.nan), "floored" = |r| counted(r, r.floored),
     ];
     let mut frame = frame(columns, parquet)?;
     write_parquet(&mut frame, parquet)?;
@@ -55,6 +57,11 @@ pub fn write_cells(rows: &[Observation], parquet: &Path, csv: &Path) -> Result<(
         .map_err(|e| AnalysisError::table(csv, e))
 }
 
+/// A count, or nothing where the tokens were never counted.
+fn counted(row: &Observation, count: u64) -> Option<u64> {
+    (row.tokens > 0).then_some(count)
+}
+
 /// Writes `chunks.parquet`.
 pub(crate) fn write_chunks(rows: &[ChunkRow<'_>], parquet: &Path) -> Result<(), AnalysisError> {
     let columns = columns![rows;
@@ -62,11 +69,12 @@ pub(crate) fn write_chunks(rows: &[ChunkRow<'_>], parquet: &Path) -> Result<(), 
         "protocol" = |r| r.score.protocol.as_str(), "chunk" = |r| r.score.chunk,
         "tokens" = |r| r.score.tokens, "tokens_scored" = |r| r.score.tokens_scored,
         "raw_bytes" = |r| r.score.raw_bytes, "bytes_covered" = |r| r.score.bytes_covered,
+        "context_min" = |r| r.score.context_min, "context_mean" = |r| r.score.context_mean,
         "bits" = |r| r.score.bits, "bits_first" = |r| r.score.bits_first,
         "side_bits" = |r| r.score.side_bits, "compressed_bits" = |r| r.score.compressed_bits,
         "raw_bits" = |r| r.score.raw_bits, "cr" = |r| r.score.cr,
         "floored" = |r| r.score.floored, "nan" = |r| r.score.nan,
-        "dropped" = |r| r.score.dropped,
+        "dropped" = |r| r.score.dropped, "pooled" = |r| r.score.pooled,
     ];
     write_parquet(&mut frame(columns, parquet)?, parquet)
 }
@@ -125,6 +133,7 @@ fn rows_of(frame: &DataFrame) -> PolarsResult<Vec<Observation>> {
                 modality: text("modality", i)?,
                 protocol: text("protocol", i)?,
                 chunks: count("chunks", i)?,
+                cr: number("cr", i)?,
                 cr_mean: number("cr_mean", i)?,
                 cr_std: number("cr_std", i)?,
                 cr_sem: number("cr_sem", i)?,
@@ -132,6 +141,9 @@ fn rows_of(frame: &DataFrame) -> PolarsResult<Vec<Observation>> {
                 cr_hi: number("cr_hi", i)?,
                 cr_sum_ratio: number("cr_sum_ratio", i)?,
                 bits_per_byte: number("bits_per_byte", i)?,
+                side_bits: number("side_bits", i)?,
+                context_min: count("context_min", i)?,
+                context_mean: number("context_mean", i)?,
                 tokens: count("tokens", i)?,
                 tokens_scored: count("tokens_scored", i)?,
                 dropped: count("dropped", i)?,

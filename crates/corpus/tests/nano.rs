@@ -46,17 +46,9 @@ fn run(folder: &Path, params: ChunkParams, out: &Path) -> Result<ChunkSet, Stage
     };
     let inputs = Inputs {
         roles: BTreeMap::from([("source".to_owned(), vec![node])]),
-        sources: BTreeMap::new(),
-        hashed: BTreeMap::new(),
+        ..Inputs::default()
     };
-    let context = StageContext {
-        threads: 1,
-        scratch: out,
-        progress: &|_, _, _| {},
-        log: &|_| {},
-        cancelled: &|| false,
-        programs: cpipe_engine::stage::Programs::default(),
-    };
+    let context = StageContext::alone(1, out);
     let stage = Chunk::new(params).map_err(|(_, message)| StageError::failed(message))?;
     stage.run(&inputs, &OutputDir::new(out.to_owned()), &context)?;
     Ok(ChunkSet::open(&out.join("chunks.bin"), &out.join("chunks.json")).unwrap())

@@ -23,6 +23,8 @@ const SCHEMA: &str = "message scores {
     required int64 tokens_scored;
     required int64 raw_bytes;
     required int64 bytes_covered;
+    required int64 context_min;
+    required double context_mean;
     required double bits;
     required double bits_first;
     required double side_bits;
@@ -32,6 +34,7 @@ const SCHEMA: &str = "message scores {
     required int64 floored;
     required int64 nan;
     required boolean dropped;
+    required boolean pooled;
 }";
 
 /// What one protocol says of one chunk.
@@ -50,6 +53,10 @@ pub struct ChunkScore {
     pub raw_bytes: u64,
     /// Raw bytes that the scored tokens cover.
     pub bytes_covered: u64,
+    /// Fewest ids that a scored token had before it in its window, end-of-text included.
+    pub context_min: u64,
+    /// Mean of the ids that the scored tokens had before them.
+    pub context_mean: f64,
     /// Σ -log2 p over the scored tokens, in bits.
     pub bits: f64,
     /// Bits of the chunk's first token; 0 where it is free.
@@ -68,6 +75,8 @@ pub struct ChunkScore {
     pub nan: u64,
     /// Whether the protocol leaves this chunk out of its mean.
     pub dropped: bool,
+    /// Whether the protocol's ratio of a cell is Σ compressed / Σ raw instead of the mean of `cr`.
+    pub pooled: bool,
 }
 
 /// What a score needs to be compared: the model that was loaded and how it was computed.
@@ -118,7 +127,7 @@ fn write_rows(file: File, rows: &[ChunkScore]) -> parquet::errors::Result<()> {
                 w.write_batch(&values, None, None)?;
             }
             ColumnWriter::BoolColumnWriter(w) => {
-                let values: Vec<bool> = rows.iter().map(|r| r.dropped).collect();
+                let values: Vec<bool> = rows.iter().map(|r| flag(r, index)).collect();
                 w.write_batch(&values, None, None)?;
             }
             _ => unreachable!("the schema has no other physical type"),
@@ -138,8 +147,9 @@ fn integer(row: &ChunkScore, column: usize) -> i64 {
         3 => row.tokens_scored,
         4 => row.raw_bytes,
         5 => row.bytes_covered,
-        12 => row.floored,
-        13 => row.nan,
+        6 => row.context_min,
+        14 => row.floored,
+        15 => row.nan,
         _ => unreachable!("not an integer column of the schema"),
     };
     value as i64
@@ -147,13 +157,22 @@ fn integer(row: &ChunkScore, column: usize) -> i64 {
 
 fn real(row: &ChunkScore, column: usize) -> f64 {
     match column {
-        6 => row.bits,
-        7 => row.bits_first,
-        8 => row.side_bits,
-        9 => row.compressed_bits,
-        10 => row.raw_bits,
-        11 => row.cr,
+        7 => row.context_mean,
+        8 => row.bits,
+        9 => row.bits_first,
+        10 => row.side_bits,
+        11 => row.compressed_bits,
+        12 => row.raw_bits,
+        13 => row.cr,
         _ => unreachable!("not a real column of the schema"),
+    }
+}
+
+fn flag(row: &ChunkScore, column: usize) -> bool {
+    match column {
+        16 => row.dropped,
+        17 => row.pooled,
+        _ => unreachable!("not a flag column of the schema"),
     }
 }
 
@@ -177,15 +196,18 @@ fn read_rows(file: File) -> parquet::errors::Result<Vec<ChunkScore>> {
                 tokens_scored: row.get_long(3)? as u64,
                 raw_bytes: row.get_long(4)? as u64,
                 bytes_covered: row.get_long(5)? as u64,
-                bits: row.get_double(6)?,
-                bits_first: row.get_double(7)?,
-                side_bits: row.get_double(8)?,
-                compressed_bits: row.get_double(9)?,
-                raw_bits: row.get_double(10)?,
-                cr: row.get_double(11)?,
-                floored: row.get_long(12)? as u64,
-                nan: row.get_long(13)? as u64,
-                dropped: row.get_bool(14)?,
+                context_min: row.get_long(6)? as u64,
+                context_mean: row.get_double(7)?,
+                bits: row.get_double(8)?,
+                bits_first: row.get_double(9)?,
+                side_bits: row.get_double(10)?,
+                compressed_bits: row.get_double(11)?,
+                raw_bits: row.get_double(12)?,
+                cr: row.get_double(13)?,
+                floored: row.get_long(14)? as u64,
+                nan: row.get_long(15)? as u64,
+                dropped: row.get_bool(16)?,
+                pooled: row.get_bool(17)?,
             })
         })
         .collect()
@@ -205,6 +227,8 @@ mod tests {
                 tokens_scored: 99,
                 raw_bytes: 2048,
                 bytes_covered: 2000,
+                context_min: 1,
+                context_mean: 50.5,
                 bits: 1.0 / 3.0,
                 bits_first: 0.0,
                 side_bits: 0.5,
@@ -214,6 +238,7 @@ mod tests {
                 floored: 1,
                 nan: 0,
                 dropped: i == 3,
+                pooled: i % 2 == 0,
             })
             .collect();
         let dir = tempfile::tempdir().unwrap();

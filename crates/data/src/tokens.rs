@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::FormatError;
 
 /// Version of the `tokens.bin` layout.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 const FORMAT: &str = "tokens";
 const MAGIC: &[u8; 8] = b"cpipetok";
 
@@ -36,6 +36,15 @@ impl Mapping {
         }
     }
 
+    /// The bit of a byte that the text does not hold, as a mask; 0 if it holds all of them.
+    pub fn lost_bit(self) -> u8 {
+        match self {
+            Self::Mask7 => 1 << 7,
+            Self::Shift1 => 1,
+            Self::Latin1 => 0,
+        }
+    }
+
     /// Bits of `bytes` that the text no longer holds, as DeepMind's code counts them: one per byte
     /// from 128 under `mask7`, one per byte under `shift1`, none under `latin1`.
     pub fn lost_bits(self, bytes: &[u8]) -> u32 {
@@ -57,6 +66,8 @@ pub struct ChunkInfo {
     pub raw_bytes: u32,
     /// See [`Mapping::lost_bits`].
     pub lost_bits: u32,
+    /// Bytes of a code that brings the lost bits back.
+    pub plane_bytes: u32,
 }
 
 /// The JSON header of `tokens.bin`.
@@ -110,18 +121,20 @@ impl TokenSet {
         }
     }
 
-    /// Adds a chunk: its raw bytes, token ids, and the raw bytes each token covers.
+    /// Adds a chunk: its raw bytes, token ids, the raw bytes each token covers, and the bytes of a
+    /// code for the lost bits.
     ///
     /// # Panics
     /// When `ids` and `covered` differ in length or `covered` does not sum to the raw length; the
     /// tokenizer proves both before.
-    pub fn push(&mut self, raw: &[u8], ids: &[u32], covered: &[u32]) {
+    pub fn push(&mut self, raw: &[u8], ids: &[u32], covered: &[u32], plane_bytes: u32) {
         assert_eq!(ids.len(), covered.len());
         assert_eq!(covered.iter().sum::<u32>() as usize, raw.len());
         self.header.chunks.push(ChunkInfo {
             tokens: ids.len() as u32,
             raw_bytes: raw.len() as u32,
             lost_bits: self.header.mapping.lost_bits(raw),
+            plane_bytes,
         });
         self.ids.extend_from_slice(ids);
         self.covered.extend_from_slice(covered);
@@ -209,7 +222,7 @@ mod tests {
         let mut set = TokenSet::new(Mapping::Mask7, 256, Some(0));
         for chunk in chunks {
             let ids: Vec<u32> = chunk.iter().map(|b| u32::from(*b)).collect();
-            set.push(chunk, &ids, &vec![1; chunk.len()]);
+            set.push(chunk, &ids, &vec![1; chunk.len()], 3);
         }
         set
     }

@@ -297,7 +297,19 @@ pub struct Programs<'a> {
     pub trace: bool,
 }
 
-impl StageContext<'_> {
+impl<'a> StageContext<'a> {
+    /// A context without a run around it: no progress, no log, never interrupted.
+    pub fn alone(threads: usize, scratch: &'a Path) -> Self {
+        Self {
+            threads,
+            scratch,
+            progress: &|_, _, _| (),
+            log: &|_| (),
+            cancelled: &|| false,
+            programs: Programs::default(),
+        }
+    }
+
     /// Returns [`StageError::Cancelled`] when the run is being interrupted.
     pub fn check_cancelled(&self) -> Result<(), StageError> {
         if (self.cancelled)() {

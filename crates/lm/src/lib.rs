@@ -5,6 +5,7 @@
 //! [`Protocol`]s. One window of tokens is one unit of work, computed on one thread from the same
 //! numbers in the same order, so scores do not depend on threads, order or batching.
 
+mod coder;
 mod error;
 mod gpt_neox;
 mod journal;
@@ -12,12 +13,20 @@ mod kernels;
 mod model_cache;
 mod protocol;
 mod score;
+mod sequence;
 mod tokenize;
 mod tokenizer;
+mod work;
 
+pub use coder::{Decoder, Encoder, Length, TOKEN_BITS, decode_plane, encode_plane, token_width};
 pub use error::LmError;
 pub use gpt_neox::{Config, Model};
-pub use protocol::{Plan, Protocol, Window, WindowScore};
-pub use score::{Dtype, Score, ScoreParams, score_windows};
+pub use protocol::{
+    Average, CodeLength, ContextRule, Denominator, FirstToken, ModelShape, Plan, Preset, Protocol,
+    Rules, Side, Sliding, Window,
+};
+pub use score::{Dtype, Score, ScoreParams};
+pub use sequence::Sequence;
 pub use tokenize::{Tokenize, TokenizeParams};
 pub use tokenizer::{ChunkTokenizer, Tokenized};
+pub use work::score_windows;

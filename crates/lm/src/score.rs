@@ -1,12 +1,10 @@
 //! The `score` stage: tokens and weights in, bits per chunk out.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use cpipe_data::FormatError;
-use cpipe_data::scores;
-use cpipe_data::tokens::{TokenSet, TokenizedChunk};
+use cpipe_data::scores::{self, ChunkScore};
+use cpipe_data::tokens::TokenSet;
 use cpipe_engine::stage::{OutputSpec, Role, Roles};
 use cpipe_engine::{
     Inputs, OutputDir, Report, Resources, Stage, StageContext, StageError, StageId,
@@ -14,8 +12,8 @@ use cpipe_engine::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::journal::Journal;
-use crate::{LmError, Model, Plan, Protocol, WindowScore, kernels, model_cache};
+use crate::work::{self, Journaled};
+use crate::{LmError, Model, Plan, Preset, Protocol, kernels, model_cache};
 
 /// Number format of the computation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,10 +25,10 @@ pub enum Dtype {
 }
 
 /// Parameters of `score`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScoreParams {
-    /// Protocols to score by, in the order of the output's rows; at least one, each once.
+    /// Protocols to score by, in the order of the output's rows; at least one, each name once.
     #[serde(default = "default_protocols")]
     pub protocols: Vec<Protocol>,
     /// Number format of the computation.
@@ -39,7 +37,7 @@ pub struct ScoreParams {
 }
 
 fn default_protocols() -> Vec<Protocol> {
-    vec![Protocol::Paper, Protocol::Full, Protocol::Deepmind]
+    Preset::ALL.map(Protocol::from).to_vec()
 }
 
 impl Default for ScoreParams {
@@ -60,14 +58,18 @@ impl Score {
     /// # Errors
     /// The parameter and what is wrong with it.
     pub fn new(params: ScoreParams) -> Result<Self, (String, String)> {
-        let fail = |message: String| Err(("protocols".to_owned(), message));
+        let fail = |at: String, message: String| Err((at, message));
         let protocols = &params.protocols;
         if protocols.is_empty() {
-            return fail("at least one protocol is needed".into());
+            return fail("protocols".into(), "at least one protocol is needed".into());
         }
         for (i, protocol) in protocols.iter().enumerate() {
-            if protocols[..i].contains(protocol) {
-                return fail(format!("`{}` is named twice", protocol.name()));
+            let name = protocol.name();
+            if protocols[..i].iter().any(|p| p.name() == name) {
+                return fail(format!("protocols.{i}"), format!("`{name}` is named twice"));
+            }
+            if let Err((part, message)) = protocol.rules().check() {
+                return fail(format!("protocols.{i}.{name}.{part}"), message);
             }
         }
         Ok(Self(params))
@@ -85,18 +87,26 @@ impl Score {
         let files = weights.dir("files")?;
         let digest = weights.outputs["files"].digest;
         let model = model_cache::get(digest, files)?;
-        let plan = Plan::new(&self.0.protocols, &tokens, model.context())?;
-        let job = format!("{digest} {:?} {}", self.0, plan.windows().len());
-        let path = context.scratch.join("windows.jsonl");
-        let (journal, known) = Journal::open(&path, &job, plan.windows().len())?;
-        let scores = run_windows(&model, &tokens, &plan, known, Some(journal), context)?;
-        scores::write(
-            &outputs.path("scores.parquet"),
-            &plan.rows(&tokens, &scores),
-        )
-        .map_err(LmError::from)?;
+        let plan = Plan::new(&self.0.protocols, &tokens, model.shape())?;
+        let job = format!("{digest} {}", self.params());
+        let path = context.scratch.join("windows.log");
+        let journaled = Journaled::open(&path, &job, &plan)?;
+        let mut rows = work::score_chunks(&model, &tokens, &plan, Some(journaled), context)?;
+        self.sort(&mut rows);
+        scores::write(&outputs.path("scores.parquet"), &rows).map_err(LmError::from)?;
         write_facts(&outputs.path("model.json"), &model)?;
-        Ok(report(&scores, context.threads))
+        Ok(report(&rows, context.threads))
+    }
+
+    /// By protocol in the order of the parameters, then by chunk.
+    fn sort(&self, rows: &mut [ChunkScore]) {
+        let place = |row: &ChunkScore| {
+            self.0
+                .protocols
+                .iter()
+                .position(|p| p.name() == row.protocol)
+        };
+        rows.sort_by_key(|row| (place(row), row.chunk));
     }
 }
 
@@ -106,8 +116,8 @@ fn write_facts(path: &Path, model: &Model) -> Result<(), LmError> {
     fs_err::write(path, text).map_err(|e| FormatError::io(path, e).into())
 }
 
-fn report(scores: &[WindowScore], threads: usize) -> Report {
-    let tokens: u64 = scores.iter().map(|s| s.tokens + s.nan).sum();
+fn report(rows: &[ChunkScore], threads: usize) -> Report {
+    let tokens: u64 = rows.iter().map(|row| row.tokens_scored + row.nan).sum();
     Report::new(
         [
             ("device", json!("cpu")),
@@ -124,7 +134,7 @@ impl Stage for Score {
     fn id(&self) -> StageId {
         StageId {
             name: "score".into(),
-            version: 1,
+            version: 2,
         }
     }
 
@@ -163,139 +173,5 @@ impl Stage for Score {
         context: &StageContext<'_>,
     ) -> Result<Report, StageError> {
         self.score(inputs, outputs, context)
-    }
-}
-
-/// Scores every window of `plan` with `context.threads` threads; gives one score per window.
-///
-/// A window is computed by one thread alone, so the result does not depend on their number.
-pub fn score_windows(
-    model: &Model,
-    tokens: &TokenSet,
-    plan: &Plan,
-    context: &StageContext<'_>,
-) -> Result<Vec<WindowScore>, LmError> {
-    let known = vec![None; plan.windows().len()];
-    run_windows(model, tokens, plan, known, None, context)
-}
-
-fn run_windows(
-    model: &Model,
-    tokens: &TokenSet,
-    plan: &Plan,
-    known: Vec<Option<WindowScore>>,
-    journal: Option<Journal>,
-    context: &StageContext<'_>,
-) -> Result<Vec<WindowScore>, LmError> {
-    let size = |i: usize| plan.windows()[i].scored().len() as u64;
-    let todo: Vec<usize> = (0..known.len()).filter(|i| known[*i].is_none()).collect();
-    let total = (0..known.len()).map(size).sum();
-    let done = total - todo.iter().map(|i| size(*i)).sum::<u64>();
-    let work = Work {
-        model,
-        plan,
-        chunks: tokens.iter().collect(),
-        end_of_text: tokens.header().end_of_text,
-        next: AtomicUsize::new(0),
-        stop: AtomicBool::new(false),
-        ledger: Mutex::new(Ledger {
-            scores: known,
-            journal,
-            done,
-            total,
-        }),
-        context,
-        todo,
-    };
-    work.run()?;
-    let ledger = work
-        .ledger
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner);
-    let scores = ledger.scores.into_iter();
-    Ok(scores
-        .map(|s| s.expect("every window was scored"))
-        .collect())
-}
-
-/// What the threads write to.
-struct Ledger {
-    scores: Vec<Option<WindowScore>>,
-    journal: Option<Journal>,
-    done: u64,
-    total: u64,
-}
-
-/// What the threads share.
-struct Work<'a> {
-    model: &'a Model,
-    plan: &'a Plan,
-    chunks: Vec<TokenizedChunk<'a>>,
-    end_of_text: Option<u32>,
-    /// Indices of the windows that are not scored yet.
-    todo: Vec<usize>,
-    /// Position in `todo` that is claimed next.
-    next: AtomicUsize,
-    stop: AtomicBool,
-    ledger: Mutex<Ledger>,
-    context: &'a StageContext<'a>,
-}
-
-impl Work<'_> {
-    fn run(&self) -> Result<(), LmError> {
-        let threads = self.context.threads.clamp(1, self.todo.len().max(1));
-        let mut results = Vec::new();
-        std::thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| self.work())).collect();
-            results.push(self.work());
-            for other in others {
-                results.push(
-                    other
-                        .join()
-                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-                );
-            }
-        });
-        results.into_iter().collect()
-    }
-
-    /// Claims and scores windows until none is left or a thread fails.
-    fn work(&self) -> Result<(), LmError> {
-        while !self.stop.load(Ordering::Relaxed) {
-            let Some(index) = self.todo.get(self.next.fetch_add(1, Ordering::Relaxed)) else {
-                break;
-            };
-            if let Err(error) = self.score(*index) {
-                self.stop.store(true, Ordering::Relaxed);
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-
-    fn score(&self, index: usize) -> Result<(), LmError> {
-        if (self.context.cancelled)() {
-            return Err(LmError::Cancelled);
-        }
-        let window = &self.plan.windows()[index];
-        let chunk = &self.chunks[window.chunk];
-        let log_probs = self.model.log_probs(&window.ids(chunk, self.end_of_text))?;
-        self.record(
-            index,
-            window.score(chunk, &log_probs),
-            log_probs.len() as u64,
-        )
-    }
-
-    fn record(&self, index: usize, score: WindowScore, tokens: u64) -> Result<(), LmError> {
-        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(journal) = &mut ledger.journal {
-            journal.append(index, &score)?;
-        }
-        ledger.scores[index] = Some(score);
-        ledger.done += tokens;
-        let (done, total) = (ledger.done, ledger.total);
-        (self.context.progress)(done, total, "tokens");
-        Ok(())
     }
 }

@@ -76,7 +76,7 @@ impl Tokenize {
         for (index, raw) in chunks.iter().enumerate() {
             context.check_cancelled()?;
             let tokens = tokenizer.encode(index, raw)?;
-            set.push(raw, &tokens.ids, &tokens.covered);
+            set.push(raw, &tokens.ids, &tokens.covered, tokens.plane_bytes);
             (context.progress)(index as u64 + 1, total, "chunks");
         }
         Ok(set)
@@ -87,7 +87,7 @@ impl Stage for Tokenize {
     fn id(&self) -> StageId {
         StageId {
             name: "tokenize".into(),
-            version: 1,
+            version: 2,
         }
     }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokenizers::Tokenizer;
 
 use crate::LmError;
+use crate::coder::encode_plane;
 
 const FILE: &str = "tokenizer.json";
 
@@ -17,6 +18,8 @@ pub struct Tokenized {
     pub ids: Vec<u32>,
     /// One per id; sums to the chunk's length.
     pub covered: Vec<u32>,
+    /// Bytes of a code that brings back the bits that the text does not hold.
+    pub plane_bytes: u32,
 }
 
 /// A tokenizer together with the way bytes become text.
@@ -79,6 +82,7 @@ impl ChunkTokenizer {
         Ok(Tokenized {
             ids: ids.to_vec(),
             covered,
+            plane_bytes: encode_plane(raw, self.mapping.lost_bit()).len() as u32,
         })
     }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use cpipe_data::scores::ChunkScore;
 use cpipe_data::tokens::{Mapping, TokenSet};
 use cpipe_engine::StageContext;
-use cpipe_lm::{ChunkTokenizer, Model, Plan, Protocol, score_windows};
+use cpipe_lm::{ChunkTokenizer, Model, Plan, Preset, Protocol, score_windows};
 
 const MODELS: [&str; 5] = [
     "nano-25k",
@@ -25,7 +25,10 @@ const MODELS: [&str; 5] = [
 ];
 const STEPS: [u64; 5] = [64, 256, 512, 1024, 2048];
 const MODALITIES: [&str; 3] = ["text", "image", "speech"];
-const PROTOCOLS: [Protocol; 2] = [Protocol::Paper, Protocol::Full];
+const PROTOCOLS: [Protocol; 2] = [
+    Protocol::Preset(Preset::Paper),
+    Protocol::Preset(Preset::Full),
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/nano")
@@ -43,23 +46,17 @@ fn tokens(modality: &str, chunks: usize) -> TokenSet {
     let raw = std::fs::read(root().join(format!("eval/{modality}.bin"))).unwrap();
     for (index, chunk) in raw.chunks_exact(2048).take(chunks).enumerate() {
         let encoded = tokenizer.encode(index, chunk).unwrap();
-        set.push(chunk, &encoded.ids, &encoded.covered);
+        set.push(chunk, &encoded.ids, &encoded.covered, encoded.plane_bytes);
     }
     set
 }
 
 fn score(model: &Model, tokens: &TokenSet, threads: usize) -> Vec<ChunkScore> {
-    let context = StageContext {
-        threads,
-        scratch: Path::new("."),
-        progress: &|_, _, _| (),
-        log: &|_| (),
-        cancelled: &|| false,
-        programs: cpipe_engine::stage::Programs::default(),
-    };
-    let plan = Plan::new(&PROTOCOLS, tokens, model.context()).unwrap();
-    let scores = score_windows(model, tokens, &plan, &context).unwrap();
-    plan.rows(tokens, &scores)
+    let context = StageContext::alone(threads, Path::new("."));
+    let plan = Plan::new(&PROTOCOLS, tokens, model.shape()).unwrap();
+    let mut rows = score_windows(model, tokens, &plan, &context).unwrap();
+    rows.sort_by_key(|row| (row.protocol == "full", row.chunk));
+    rows
 }
 
 /// One chunk's values in the reference.
@@ -141,7 +138,8 @@ fn threads_and_order_leave_no_trace() {
     let mut reversed = TokenSet::new(header.mapping, header.vocabulary, header.end_of_text);
     let raw = std::fs::read(root().join("eval/image.bin")).unwrap();
     for (i, chunk) in chunks.iter().enumerate().rev() {
-        reversed.push(&raw[i * 2048..(i + 1) * 2048], chunk.ids, chunk.covered);
+        let raw = &raw[i * 2048..(i + 1) * 2048];
+        reversed.push(raw, chunk.ids, chunk.covered, chunk.info.plane_bytes);
     }
     let mut back = score(&model, &reversed, 2);
     for rows in back.chunks_exact_mut(3) {

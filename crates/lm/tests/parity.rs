@@ -9,7 +9,7 @@
 
 use std::path::Path;
 
-use cpipe_lm::Model;
+use cpipe_lm::{Model, Sequence};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -42,8 +42,13 @@ fn deviation(dir: &Path) -> f64 {
     let model = Model::load_dir(dir).unwrap();
     let mut worst = 0.0_f64;
     assert!(!expected.ids.is_empty());
-    for (ids, theirs) in expected.ids.iter().zip(&expected.logprobs) {
-        let ours = model.log_probs(ids).unwrap();
+    let batch: Vec<Sequence> = expected
+        .ids
+        .iter()
+        .map(|ids| Sequence::whole(ids))
+        .collect();
+    let results = model.log_probs(&batch).unwrap();
+    for (ours, theirs) in results.iter().zip(&expected.logprobs) {
         assert_eq!(ours.len(), theirs.len());
         for (a, b) in ours.iter().zip(theirs) {
             let difference = (f64::from(*a) - b).abs() * std::f64::consts::LOG2_E;

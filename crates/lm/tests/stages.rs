@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +10,9 @@ use cpipe_data::scores;
 use cpipe_data::tokens::{Mapping, TokenSet};
 use cpipe_engine::stage::{InputArtifact, InputNode};
 use cpipe_engine::{Cell, Digest, Inputs, OutputDir, Stage, StageContext, StageError};
-use cpipe_lm::{ChunkTokenizer, Model, Protocol, Score, ScoreParams, Tokenize, TokenizeParams};
+use cpipe_lm::{
+    ChunkTokenizer, Model, Preset, Protocol, Score, ScoreParams, Tokenize, TokenizeParams,
+};
 
 fn nano(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -39,8 +40,7 @@ fn node<const N: usize>(outputs: [(&str, InputArtifact); N]) -> Vec<InputNode> {
 fn inputs<const N: usize>(roles: [(&str, Vec<InputNode>); N]) -> Inputs {
     Inputs {
         roles: roles.map(|(n, nodes)| (n.to_owned(), nodes)).into(),
-        sources: BTreeMap::new(),
-        hashed: BTreeMap::new(),
+        ..Inputs::default()
     }
 }
 
@@ -75,14 +75,7 @@ fn chunk_inputs(dir: &Path, raw: &[u8], tokenizer: PathBuf) -> Inputs {
 }
 
 fn context(scratch: &Path, threads: usize) -> StageContext<'_> {
-    StageContext {
-        threads,
-        scratch,
-        progress: &|_, _, _| (),
-        log: &|_| (),
-        cancelled: &|| false,
-        programs: cpipe_engine::stage::Programs::default(),
-    }
+    StageContext::alone(threads, scratch)
 }
 
 fn tokenize(mapping: Mapping, raw: &[u8], tokenizer: PathBuf) -> Result<TokenSet, String> {
@@ -149,7 +142,7 @@ fn write_tokens(path: &Path, count: usize) {
     let raw = std::fs::read(nano("eval/text.bin")).unwrap();
     for (index, chunk) in raw.chunks_exact(2048).take(count).enumerate() {
         let encoded = tokenizer.encode(index, chunk).unwrap();
-        set.push(chunk, &encoded.ids, &encoded.covered);
+        set.push(chunk, &encoded.ids, &encoded.covered, encoded.plane_bytes);
     }
     set.write(path).unwrap();
 }
@@ -200,40 +193,60 @@ fn a_killed_run_goes_on_where_it_stopped_and_gives_the_same_bytes() {
     };
     let error = score(dir.path(), &inputs, &killed).unwrap_err();
     assert!(matches!(error, StageError::Cancelled));
-    let journal = scratch.join("windows.jsonl");
+    let done = windows.into_inner();
+    let journal = scratch.join("windows.log");
     let mut text = std::fs::read(&journal).unwrap();
-    text.extend_from_slice(b"{\"window\":7,\"bi");
+    assert_eq!(
+        text.iter().filter(|b| **b == b'\n').count() as u64,
+        1 + done
+    );
+    text.extend_from_slice(b"7 3f80");
     std::fs::write(&journal, text).unwrap();
 
-    let first = AtomicU64::new(0);
-    let resumed = |_: u64, _: u64, _: &'static str| {
-        first.fetch_add(1, Ordering::SeqCst);
+    let (resumed, total) = (AtomicU64::new(0), AtomicU64::new(0));
+    let count = |done: u64, all: u64, _: &'static str| {
+        resumed.fetch_add(1, Ordering::SeqCst);
+        total.store(all, Ordering::SeqCst);
+        assert!(done <= all);
     };
     let again = StageContext {
-        progress: &resumed,
+        progress: &count,
         ..context(&scratch, 2)
     };
     assert_eq!(score(dir.path(), &inputs, &again).unwrap(), whole);
-    // Three chunks make three heads and six windows, of which four were done.
-    assert_eq!(first.into_inner(), 5);
+    let text = std::fs::read_to_string(&journal).unwrap();
+    assert_eq!(text.lines().count() as u64, 1 + done + resumed.into_inner());
 }
 
 #[test]
 fn rows_follow_the_protocols_in_order() {
     let dir = tempfile::tempdir().unwrap();
     let inputs = score_inputs(dir.path(), 1);
+    let mine: Protocol = serde_json::from_str(r#"{"mine": {"context": {"head": 9}}}"#).unwrap();
     let params = ScoreParams {
-        protocols: vec![Protocol::Deepmind, Protocol::Paper],
+        protocols: vec![Preset::Lossless.into(), mine, Preset::Paper.into()],
         ..ScoreParams::default()
     };
     let out = OutputDir::new(dir.path().to_owned());
     let stage = Score::new(params).unwrap();
     let report = stage.run(&inputs, &out, &context(dir.path(), 2)).unwrap();
-    assert_eq!(report.0["device"], "cpu");
+    assert_eq!(report.facts["device"], "cpu");
     let rows = scores::read(&out.path("scores.parquet")).unwrap();
     let names: Vec<&str> = rows.iter().map(|r| r.protocol.as_str()).collect();
-    assert_eq!(names, ["deepmind", "paper"]);
-    assert!((rows[0].compressed_bits % 8.0).abs() < f64::EPSILON);
+    assert_eq!(names, ["lossless", "mine", "paper"]);
+    // The bytes that a coder writes, those of the lost bits among them.
+    assert_eq!(
+        (rows[0].compressed_bits % 8.0, rows[0].side_bits),
+        (0.0, 8.0)
+    );
+    let overhead = rows[0].compressed_bits - rows[0].bits - rows[0].side_bits;
+    assert!((0.0..20.0).contains(&overhead), "{overhead} bits");
+    assert_eq!(
+        (rows[0].context_min, rows[0].tokens_scored),
+        (1, rows[0].tokens)
+    );
+    assert_eq!((rows[1].tokens_scored, rows[1].context_min), (9, 1));
+    assert!((rows[1].context_mean - 5.0).abs() < 1e-12);
 }
 
 #[test]
@@ -243,7 +256,7 @@ fn parameters_are_checked() {
         ..ScoreParams::default()
     };
     assert!(Score::new(params(vec![])).is_err());
-    assert!(Score::new(params(vec![Protocol::Full, Protocol::Full])).is_err());
+    assert!(Score::new(params(vec![Preset::Full.into(), Preset::Full.into()])).is_err());
     let text = r#"{"protocols": ["full"], "batch": 3}"#;
     assert!(serde_json::from_str::<ScoreParams>(text).is_err());
     let params: TokenizeParams = serde_json::from_str("{}").unwrap();

@@ -240,7 +240,7 @@ fn points(cells: &[&Observation], convention: Convention) -> Result<Points, Stri
         };
         points.p.push(p);
         points.s.push(cell.step as f64);
-        points.y.push(cell.cr_mean);
+        points.y.push(cell.cr);
     }
     Ok(points)
 }

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Cache;
 use super::verify::{artifact_blobs, remove_if};
-use super::walk::{entries, key_of};
+use super::walk::{entries, is_unfinished, key_of};
 use crate::action::ActionKey;
 use crate::digest::Digest;
 use crate::error::EngineError;
@@ -162,10 +162,14 @@ fn drop_over(
     }
 }
 
-/// Private folders of killed runs.
+/// Private folders of killed runs, and files that they were writing.
 fn remove_leftovers(cache: &Cache) -> Result<(), EngineError> {
     let tmp = cache.root().join("tmp");
     fs_err::remove_dir_all(&tmp)
         .and_then(|()| fs_err::create_dir(&tmp))
-        .map_err(|e| EngineError::io("empty", &tmp, e))
+        .map_err(|e| EngineError::io("empty", &tmp, e))?;
+    for (name, path) in super::files_below(cache.root())? {
+        remove_if(is_unfinished(&name), &path)?;
+    }
+    Ok(())
 }

@@ -29,6 +29,7 @@ use crate::error::EngineError;
 
 /// Folder of the current format version.
 pub const FORMAT: &str = "v1";
+const DOWNLOADS: &str = "downloads";
 
 /// A cache folder: blobs and action records together.
 #[derive(Debug)]
@@ -131,7 +132,12 @@ impl Cache {
 
     /// Where remote files wait until a node takes them.
     pub fn downloads(&self) -> PathBuf {
-        self.root.join("downloads")
+        self.root.join(DOWNLOADS)
+    }
+
+    /// The same of a cache below `folder` that need not be there yet.
+    pub fn downloads_below(folder: &Path) -> PathBuf {
+        folder.join(FORMAT).join(DOWNLOADS)
     }
 
     /// The log of an action's last attempt.

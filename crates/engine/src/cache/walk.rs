@@ -1,15 +1,17 @@
 use std::path::{Path, PathBuf};
 
 use super::Cache;
+use super::files::UNFINISHED;
 use crate::action::ActionKey;
 use crate::error::EngineError;
 use crate::manifest::Manifest;
 
-/// (name with its shard, path) of every file in a sharded folder, sorted.
+/// (name with its shard, path) of every finished file in a sharded folder, sorted.
 pub(super) fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, EngineError> {
     let files = super::files_below(folder)?;
     Ok(files
         .into_iter()
+        .filter(|(name, _)| !is_unfinished(name))
         .map(|(name, path)| (name.replace('/', ""), path))
         .collect())
 }
@@ -32,4 +34,10 @@ pub(super) fn key_of(name: &str) -> Option<ActionKey> {
         .strip_suffix(".action.json")
         .or_else(|| name.strip_suffix(".json"))?;
     hex.parse().ok().map(ActionKey)
+}
+
+/// Whether a killed run was still writing this file.
+pub(super) fn is_unfinished(name: &str) -> bool {
+    let own = name.rsplit('/').next().unwrap_or(name);
+    own.starts_with(UNFINISHED)
 }

@@ -4,7 +4,9 @@ use super::error::SpecError;
 use super::file::check_keys;
 use super::tree::{self, Key, Node, Value};
 
-const SECTIONS: [&str; 3] = ["vars", "matrix", "sources"];
+/// What a profile may change, entry by entry.
+const SECTIONS: [&str; 4] = ["vars", "matrix", "sources", STAGES];
+const STAGES: &str = "stages";
 
 /// Merges the chosen profile into the document; returns its name.
 pub(crate) fn apply_profile(
@@ -28,7 +30,7 @@ pub(crate) fn apply_profile(
     };
     for (key, section) in profile.entries() {
         if SECTIONS.contains(&key.text.as_str()) {
-            merge_section(document, key, section);
+            merge_section(document, key, section, errors);
         }
     }
     Some(name)
@@ -65,17 +67,39 @@ fn sections_of(document: &Node, errors: &mut Vec<SpecError>) -> Option<Vec<(Key,
     Some(profiles.entries().to_vec())
 }
 
-/// Entries of the profile's section replace those of the document by name.
-fn merge_section(document: &mut Node, key: &Key, section: &Node) {
+/// Entries of the profile's section replace those of the document by name; a stage that is `null`
+/// there is taken out.
+fn merge_section(document: &mut Node, key: &Key, section: &Node, errors: &mut Vec<SpecError>) {
     if document.get(&key.text).is_none() {
-        push(document, key.clone(), section.clone());
-        return;
+        let value = Value::Map(Vec::new());
+        let span = section.span.clone();
+        push(document, key.clone(), Node { span, value });
     }
-    if let Some(target) = document.get_mut(&key.text) {
-        for (name, value) in section.entries() {
+    let Some(target) = document.get_mut(&key.text) else {
+        return;
+    };
+    for (name, value) in section.entries() {
+        if key.text == STAGES && value.value == Value::Null {
+            errors.extend(take_out(target, name));
+        } else {
             put(target, name.clone(), value.clone());
         }
     }
+}
+
+/// Removes a stage; what is not there can't be removed.
+fn take_out(stages: &mut Node, name: &Key) -> Option<SpecError> {
+    let Value::Map(entries) = &mut stages.value else {
+        return None;
+    };
+    let before = entries.len();
+    entries.retain(|(key, _)| key.text != name.text);
+    if entries.len() < before {
+        return None;
+    }
+    let message = format!("there is no stage `{}` to take out", name.text);
+    let names = entries.iter().map(|(key, _)| key.text.as_str());
+    Some(SpecError::at(name.span.clone(), message).choices(&name.text, names))
 }
 
 fn put(map: &mut Node, key: Key, value: Node) {

@@ -9,6 +9,7 @@ use super::de;
 use super::error::SpecError;
 use super::source::SourceEntry;
 use super::tree::Node;
+use crate::stage::SourceFile;
 
 /// The parameters of one node, variables substituted, with their positions.
 #[derive(Clone, Copy)]
@@ -46,6 +47,23 @@ impl<'a> Params<'a> {
         self.sources.get(name).ok_or_else(|| {
             let error = self.invalid(field, format!("there is no source `{name}`"));
             error.choices(name, self.sources.keys().map(String::as_str))
+        })
+    }
+
+    /// The source called `name`, which must be a local file or folder.
+    ///
+    /// # Errors
+    /// When there is none, or it is remote: a `download` stage brings that.
+    pub fn local_source(&self, field: &str, name: &str) -> Result<SourceFile, SpecError> {
+        let entry = self.source(field, name)?;
+        let Some(path) = entry.path() else {
+            let error = self.invalid(field, format!("source `{name}` is not a local file"));
+            return Err(error.help("give it a `path`"));
+        };
+        Ok(SourceFile {
+            name: "source".to_owned(),
+            path: path.to_owned(),
+            pin: entry.pin.clone(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! GPT-NeoX, the architecture of Pythia, from Hugging Face's files.
 
 mod config;
+mod load;
 mod model;
 mod weights;
 

@@ -1,49 +1,54 @@
-//! The forward pass: a window of tokens in, the log-probability of each in its context out.
+//! The forward pass: windows of tokens in, the log-probability of each token in its context out.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use candle_core::{Device, Tensor};
 use cpipe_data::scores::ModelFacts;
 
 use super::config::{ARCHITECTURE, Config};
-use super::weights::{Shards, Tensors, missing, transpose};
-use crate::LmError;
-use crate::kernels::{Activation, Rotary, ops};
+use super::load::Loader;
+use super::weights::{Shards, Tensors, missing};
+use crate::kernels::{
+    Activation, After, Heads, Matrix, Rotary, causal_attention, layer_norm, linear,
+    target_log_probs,
+};
+use crate::{LmError, ModelShape, Sequence};
 
-struct Norm {
-    weight: Tensor,
-    bias: Tensor,
-    eps: f32,
+pub(super) struct Norm {
+    pub(super) weight: Vec<f32>,
+    pub(super) bias: Vec<f32>,
+    pub(super) eps: f32,
 }
 
-/// A linear layer; the matrix is kept transposed (`[in, out]`), as the products want it.
-struct Linear {
-    weight: Tensor,
-    bias: Tensor,
+/// A linear layer; the matrix stands as in its file, a row for each output.
+pub(super) struct Linear {
+    pub(super) weight: Matrix,
+    pub(super) bias: Vec<f32>,
 }
 
-struct Layer {
-    attention_norm: Norm,
-    feed_forward_norm: Norm,
-    query_key_value: Linear,
-    dense: Linear,
-    up: Linear,
-    down: Linear,
+pub(super) struct Layer {
+    pub(super) attention_norm: Norm,
+    pub(super) feed_forward_norm: Norm,
+    pub(super) query_key_value: Linear,
+    pub(super) dense: Linear,
+    pub(super) up: Linear,
+    pub(super) down: Linear,
 }
 
-/// A GPT-NeoX model in f32 on the CPU.
+/// A GPT-NeoX model that computes in f32 on the CPU.
 ///
-/// One call works on one window with one thread; calls from several threads share the weights.
+/// Weights stay memory-mapped in their stored format. One call works on one batch with one thread;
+/// calls from several threads share the weights.
 pub struct Model {
     config: Config,
     activation: Activation,
     rotary: Rotary,
-    embedding: Tensor,
+    embedding: Matrix,
     layers: Vec<Layer>,
     final_norm: Norm,
-    /// `[hidden, vocabulary]`.
-    output: Tensor,
+    /// A row for each entry of the vocabulary.
+    output: Matrix,
     params_total: u64,
     params_non_embedding: u64,
 }
@@ -78,8 +83,8 @@ impl Model {
             tensors,
             config: &config,
         };
-        let (d, v) = (config.hidden_size, config.vocab_size);
-        let embedding = loader.tensors.take("gpt_neox.embed_in.weight", &[v, d])?;
+        let shape = [config.vocab_size, config.hidden_size];
+        let embedding = loader.tensors.matrix("gpt_neox.embed_in.weight", shape)?;
         let output = loader.output(&embedding)?;
         let embedded = loader.tensors.elements();
         let layers = (0..config.num_hidden_layers)
@@ -92,7 +97,7 @@ impl Model {
         Ok(Self {
             activation: config.activation().map_err(LmError::Tokens)?,
             rotary: Rotary::new(context, config.rotary_dims(), config.rotary_base()),
-            embedding: Tensor::from_vec(embedding, (v, d), &Device::Cpu)?,
+            embedding,
             output,
             layers,
             final_norm,
@@ -102,14 +107,17 @@ impl Model {
         })
     }
 
-    /// The model's config.
-    pub fn config(&self) -> &Config {
-        &self.config
-    }
-
     /// Positions that the model was built for.
     pub fn context(&self) -> usize {
         self.config.max_position_embeddings
+    }
+
+    /// What a plan has to know of the model.
+    pub fn shape(&self) -> ModelShape {
+        ModelShape {
+            context: self.context(),
+            vocabulary: self.config.vocab_size as u64,
+        }
     }
 
     /// What identifies the model beside its scores.
@@ -124,136 +132,131 @@ impl Model {
         }
     }
 
-    /// Natural log-probability of `ids[1..]`, each given all ids before it; one element less than
-    /// `ids` has.
+    /// Natural log-probabilities of each sequence's targets, each given all ids before it.
     ///
     /// # Errors
     /// When there are more ids than the context has positions, or an id outside the vocabulary.
-    pub fn log_probs(&self, ids: &[u32]) -> Result<Vec<f32>, LmError> {
-        let context = self.context();
-        if ids.len() > context {
-            let n = ids.len();
-            return Err(LmError::Tokens(format!(
-                "{n} tokens exceed the context of {context}"
-            )));
+    pub fn log_probs(&self, batch: &[Sequence]) -> Result<Vec<Vec<f32>>, LmError> {
+        for sequence in batch {
+            self.shape().check(sequence)?;
         }
-        let rows = self.config.vocab_size;
-        if let Some(id) = ids.iter().find(|id| **id as usize >= rows) {
-            let reason = format!("token {id} is outside the model's vocabulary of {rows}");
-            return Err(LmError::Tokens(reason));
-        }
-        match ids {
-            [] | [_] => Ok(Vec::new()),
-            [seen @ .., _] => Ok(self.forward(seen, &ids[1..])?),
-        }
+        let scored = batch.iter().filter(|s| !s.targets().is_empty());
+        let rows = Rows::new(scored);
+        let mut log_probs = self.forward(&rows).into_iter();
+        let part = |s: &Sequence| log_probs.by_ref().take(s.targets().len()).collect();
+        Ok(batch.iter().map(part).collect())
     }
 
-    fn forward(&self, ids: &[u32], targets: &[u32]) -> candle_core::Result<Vec<f32>> {
-        let ids = Tensor::new(ids, &Device::Cpu)?;
-        let mut x = self.embedding.embedding(&ids)?;
+    fn forward(&self, rows: &Rows) -> Vec<f32> {
+        let width = self.config.hidden_size;
+        let mut x = vec![0.0; rows.ids.len() * width];
+        for (id, row) in rows.ids.iter().zip(x.chunks_exact_mut(width)) {
+            self.embedding.read_row(*id as usize, row);
+        }
+        let mut space = Space::new(&self.config, rows.ids.len());
         for layer in &self.layers {
-            x = self.layer(layer, &x)?;
+            self.layer(layer, &mut x, &mut space, &rows.windows);
         }
-        let hidden = self.final_norm.apply(&x)?;
-        let targets = Tensor::new(targets, &Device::Cpu)?;
-        ops::log_probs(&hidden, &self.output, &targets)?.to_vec1()
+        let mut hidden = Vec::with_capacity(rows.targets.len() * width);
+        for span in &rows.scored {
+            hidden.extend_from_slice(&x[span.start * width..span.end * width]);
+        }
+        let mut normed = vec![0.0; hidden.len()];
+        self.final_norm.apply(&mut normed, &hidden);
+        target_log_probs(&normed, &self.output, &rows.targets)
     }
 
-    fn layer(&self, layer: &Layer, x: &Tensor) -> candle_core::Result<Tensor> {
-        let normed = layer.attention_norm.apply(x)?;
-        let mixed = self.attend(layer, &normed)?;
-        let after = ops::add_with_bias(x, &mixed, &layer.dense.bias)?;
-        let input = if self.config.use_parallel_residual {
-            x
-        } else {
-            &after
+    fn layer(&self, layer: &Layer, x: &mut [f32], space: &mut Space, windows: &[Range<usize>]) {
+        layer.attention_norm.apply(&mut space.normed, x);
+        self.attend(layer, space, windows);
+        if self.config.use_parallel_residual {
+            layer.feed_forward_norm.apply(&mut space.normed, x);
+        }
+        layer.dense.apply(x, &space.mixed, After::Add);
+        if !self.config.use_parallel_residual {
+            layer.feed_forward_norm.apply(&mut space.normed, x);
+        }
+        let wide =
+            &mut space.wide[..x.len() / self.config.hidden_size * self.config.intermediate_size];
+        layer
+            .up
+            .apply(wide, &space.normed, After::Activate(self.activation));
+        layer.down.apply(x, wide, After::Add);
+    }
+
+    /// From `space.normed` to `space.mixed`.
+    fn attend(&self, layer: &Layer, space: &mut Space, windows: &[Range<usize>]) {
+        let width = self.config.hidden_size;
+        let qkv = &mut space.wide[..3 * space.normed.len()];
+        layer
+            .query_key_value
+            .apply(qkv, &space.normed, After::Store);
+        let heads = Heads {
+            count: self.config.num_attention_heads,
+            size: self.config.head_size(),
         };
-        let normed = layer.feed_forward_norm.apply(input)?;
-        let up = ops::linear(&normed, &layer.up.weight)?;
-        let active = ops::activate(&up, &layer.up.bias, self.activation)?;
-        let down = ops::linear(&active, &layer.down.weight)?;
-        ops::add_with_bias(&after, &down, &layer.down.bias)
-    }
-
-    fn attend(&self, layer: &Layer, normed: &Tensor) -> candle_core::Result<Tensor> {
-        let qkv = ops::linear(normed, &layer.query_key_value.weight)?;
-        let heads = self.config.num_attention_heads;
-        let mixed = ops::attention(&qkv, &layer.query_key_value.bias, heads, &self.rotary)?;
-        ops::linear(&mixed, &layer.dense.weight)
+        for window in windows {
+            let out = &mut space.mixed[window.start * width..window.end * width];
+            let qkv = &qkv[3 * window.start * width..3 * window.end * width];
+            causal_attention(out, qkv, heads, &self.rotary);
+        }
     }
 }
 
 impl Norm {
-    fn apply(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        ops::layer_norm(x, &self.weight, &self.bias, self.eps)
+    fn apply(&self, out: &mut [f32], x: &[f32]) {
+        layer_norm(out, x, &self.weight, &self.bias, self.eps);
     }
 }
 
-/// Takes the model's parts out of its tensors.
-struct Loader<'a> {
-    tensors: Tensors<'a>,
-    config: &'a Config,
+impl Linear {
+    fn apply(&self, out: &mut [f32], x: &[f32], after: After) {
+        linear(out, x, &self.weight, &self.bias, after);
+    }
 }
 
-impl Loader<'_> {
-    fn output(&mut self, embedding: &[f32]) -> Result<Tensor, LmError> {
-        let (d, v) = (self.config.hidden_size, self.config.vocab_size);
-        let name = "embed_out.weight";
-        let matrix = if self.config.tie_word_embeddings {
-            self.tensors.discard(name);
-            transpose(embedding, v, d)
-        } else {
-            self.tensors.take_transposed(name, v, d)?
-        };
-        Ok(Tensor::from_vec(matrix, (d, v), &Device::Cpu)?)
-    }
+/// The sequences of a batch one under the other.
+#[derive(Default)]
+struct Rows {
+    /// What the model is given: every id but the last of each sequence.
+    ids: Vec<u32>,
+    /// Rows of each sequence.
+    windows: Vec<Range<usize>>,
+    /// Rows of each sequence that predict a target.
+    scored: Vec<Range<usize>>,
+    targets: Vec<u32>,
+}
 
-    fn layer(&mut self, at: &str) -> Result<Layer, LmError> {
-        let (d, f) = (self.config.hidden_size, self.config.intermediate_size);
-        let biased = self.config.attention_bias;
-        let qkv = format!("{at}.attention.query_key_value");
-        Ok(Layer {
-            attention_norm: self.norm(&format!("{at}.input_layernorm"))?,
-            feed_forward_norm: self.norm(&format!("{at}.post_attention_layernorm"))?,
-            query_key_value: self.linear(&qkv, d, 3 * d, biased)?,
-            dense: self.linear(&format!("{at}.attention.dense"), d, d, biased)?,
-            up: self.linear(&format!("{at}.mlp.dense_h_to_4h"), d, f, true)?,
-            down: self.linear(&format!("{at}.mlp.dense_4h_to_h"), f, d, true)?,
-        })
+impl Rows {
+    fn new<'s>(sequences: impl Iterator<Item = &'s Sequence>) -> Self {
+        let mut rows = Self::default();
+        for sequence in sequences {
+            let (start, targets) = (rows.ids.len(), sequence.targets());
+            rows.ids.extend(&sequence.ids[..sequence.ids.len() - 1]);
+            rows.targets.extend(targets);
+            rows.windows.push(start..rows.ids.len());
+            rows.scored
+                .push(rows.ids.len() - targets.len()..rows.ids.len());
+        }
+        rows
     }
+}
 
-    fn norm(&mut self, at: &str) -> Result<Norm, LmError> {
-        let width = self.config.hidden_size;
-        Ok(Norm {
-            weight: self.vector(&format!("{at}.weight"), width)?,
-            bias: self.vector(&format!("{at}.bias"), width)?,
-            eps: self.config.layer_norm_eps as f32,
-        })
-    }
+/// Intermediate values, reused by all layers.
+struct Space {
+    normed: Vec<f32>,
+    mixed: Vec<f32>,
+    /// Queries, keys and values, and then the feed-forward layer.
+    wide: Vec<f32>,
+}
 
-    fn linear(
-        &mut self,
-        at: &str,
-        from: usize,
-        to: usize,
-        biased: bool,
-    ) -> Result<Linear, LmError> {
-        let weight = self
-            .tensors
-            .take_transposed(&format!("{at}.weight"), to, from)?;
-        let bias = if biased {
-            self.vector(&format!("{at}.bias"), to)?
-        } else {
-            Tensor::from_vec(vec![0f32; to], to, &Device::Cpu)?
-        };
-        Ok(Linear {
-            weight: Tensor::from_vec(weight, (from, to), &Device::Cpu)?,
-            bias,
-        })
-    }
-
-    fn vector(&mut self, name: &str, width: usize) -> Result<Tensor, LmError> {
-        let values = self.tensors.take(name, &[width])?;
-        Ok(Tensor::from_vec(values, width, &Device::Cpu)?)
+impl Space {
+    fn new(config: &Config, rows: usize) -> Self {
+        let wide = config.intermediate_size.max(3 * config.hidden_size);
+        Self {
+            normed: vec![0.0; rows * config.hidden_size],
+            mixed: vec![0.0; rows * config.hidden_size],
+            wide: vec![0.0; rows * wide],
+        }
     }
 }

@@ -1,15 +1,19 @@
-//! Weights from safetensors files: checked against the shapes that the config asks for, upcast to f32.
+//! Weights from safetensors files, checked against the shapes that the config asks for.
+//!
+//! Matrices stay where they are, memory-mapped in their stored format; vectors are upcast to f32.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use half::{bf16, f16};
 use memmap2::Mmap;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
 use crate::LmError;
+use crate::kernels::{Matrix, Stored};
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -26,7 +30,7 @@ struct Index {
 }
 
 /// The memory-mapped weight files of a model: name → content.
-pub(super) struct Shards(Vec<(String, Mmap)>);
+pub(super) struct Shards(Vec<(String, Arc<Mmap>)>);
 
 impl Shards {
     /// Opens `model.safetensors`, or the files that `model.safetensors.index.json` names.
@@ -37,7 +41,7 @@ impl Shards {
             (false, None) => return Err(missing(SINGLE, files)),
         };
         let open = |name: String| match files.get(&name) {
-            Some(path) => Ok((name, map(path)?)),
+            Some(path) => Ok((name, Arc::new(map(path)?))),
             None => {
                 let reason = format!("it is named in `{INDEX}` but is not there");
                 Err(LmError::weights(&name, reason))
@@ -57,7 +61,12 @@ impl Shards {
             let parsed = SafeTensors::deserialize(bytes)
                 .map_err(|e| LmError::weights(file, damage(bytes, &e.to_string())))?;
             for (name, view) in parsed.tensors() {
-                views.insert(name, (file.as_str(), view));
+                let found = Found {
+                    file,
+                    map: bytes,
+                    view,
+                };
+                views.insert(name, found);
             }
         }
         Ok(Tensors {
@@ -111,46 +120,70 @@ fn map(path: &Path) -> Result<Mmap, LmError> {
     unsafe { Mmap::map(file.file()) }.map_err(|e| LmError::io(path, e))
 }
 
+/// A tensor in its file.
+struct Found<'a> {
+    file: &'a str,
+    map: &'a Arc<Mmap>,
+    view: TensorView<'a>,
+}
+
+impl Found<'_> {
+    /// Where its elements lie in the file, and how.
+    fn place(&self, name: &str) -> Result<(Range<usize>, Stored), LmError> {
+        let stored = match self.view.dtype() {
+            Dtype::F16 => Stored::F16,
+            Dtype::BF16 => Stored::Bf16,
+            Dtype::F32 => Stored::F32,
+            other => {
+                let reason =
+                    format!("tensor `{name}` has dtype {other:?}, expected F16, BF16 or F32");
+                return Err(LmError::weights(self.file, reason));
+            }
+        };
+        let bytes = self.view.data();
+        let start = bytes.as_ptr().addr() - self.map.as_ptr().addr();
+        Ok((start..start + bytes.len(), stored))
+    }
+}
+
 /// The tensors of a model that have not been taken yet.
 pub(super) struct Tensors<'a> {
-    views: BTreeMap<String, (&'a str, TensorView<'a>)>,
+    views: BTreeMap<String, Found<'a>>,
     first_file: &'a str,
     /// Elements of all tensors taken so far.
     elements: u64,
 }
 
-impl Tensors<'_> {
-    /// Takes tensor `name`, which must have exactly this shape, as f32.
-    pub(super) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, LmError> {
-        let Some((file, view)) = self.views.remove(name) else {
-            let reason = format!("tensor `{name}` of shape {shape:?} is missing");
-            return Err(LmError::weights(self.first_file, reason));
-        };
-        if view.shape() != shape {
-            let found = view.shape();
-            let reason = format!("tensor `{name}` has shape {found:?}, expected {shape:?}");
-            return Err(LmError::weights(file, reason));
-        }
-        let values = to_f32(&view).ok_or_else(|| {
-            let reason = format!(
-                "tensor `{name}` has dtype {:?}, expected F16, BF16 or F32",
-                view.dtype()
-            );
-            LmError::weights(file, reason)
-        })?;
-        self.elements += values.len() as u64;
+impl<'a> Tensors<'a> {
+    /// Takes vector `name` of `width` elements, as f32.
+    pub(super) fn vector(&mut self, name: &str, width: usize) -> Result<Vec<f32>, LmError> {
+        let found = self.take(name, &[width])?;
+        let (bytes, stored) = found.place(name)?;
+        let mut values = vec![0.0; width];
+        stored.read(&found.map[bytes], &mut values);
         Ok(values)
     }
 
-    /// Takes matrix `name` of `[rows, columns]` and transposes it to `[columns, rows]`.
-    pub(super) fn take_transposed(
-        &mut self,
-        name: &str,
-        rows: usize,
-        columns: usize,
-    ) -> Result<Vec<f32>, LmError> {
-        self.take(name, &[rows, columns])
-            .map(|values| transpose(&values, rows, columns))
+    /// Takes matrix `name` of this shape.
+    pub(super) fn matrix(&mut self, name: &str, shape: [usize; 2]) -> Result<Matrix, LmError> {
+        let found = self.take(name, &shape)?;
+        let (bytes, stored) = found.place(name)?;
+        Ok(Matrix::new(Arc::clone(found.map), bytes, stored, shape))
+    }
+
+    /// Takes tensor `name`, which must have exactly this shape.
+    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Found<'a>, LmError> {
+        let Some(found) = self.views.remove(name) else {
+            let reason = format!("tensor `{name}` of shape {shape:?} is missing");
+            return Err(LmError::weights(self.first_file, reason));
+        };
+        if found.view.shape() != shape {
+            let other = found.view.shape();
+            let reason = format!("tensor `{name}` has shape {other:?}, expected {shape:?}");
+            return Err(LmError::weights(found.file, reason));
+        }
+        self.elements += shape.iter().product::<usize>() as u64;
+        Ok(found)
     }
 
     /// Drops tensor `name` if it is there.
@@ -168,35 +201,10 @@ impl Tensors<'_> {
         let is_legacy = |name: &str| LEGACY.iter().any(|end| name.ends_with(end));
         match self.views.iter().find(|(name, _)| !is_legacy(name)) {
             None => Ok(()),
-            Some((name, (file, _))) => {
+            Some((name, found)) => {
                 let reason = format!("tensor `{name}` has no place in this model's config");
-                Err(LmError::weights(file, reason))
+                Err(LmError::weights(found.file, reason))
             }
         }
     }
-}
-
-fn to_f32(view: &TensorView<'_>) -> Option<Vec<f32>> {
-    let bytes = view.data();
-    let halves = || bytes.as_chunks::<2>().0.iter();
-    match view.dtype() {
-        Dtype::F16 => Some(halves().map(|b| f16::from_le_bytes(*b).to_f32()).collect()),
-        Dtype::BF16 => Some(halves().map(|b| bf16::from_le_bytes(*b).to_f32()).collect()),
-        Dtype::F32 => {
-            let words = bytes.as_chunks::<4>().0.iter();
-            Some(words.map(|b| f32::from_le_bytes(*b)).collect())
-        }
-        _ => None,
-    }
-}
-
-/// Row-major `[rows, columns]` → row-major `[columns, rows]`.
-pub(super) fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
-    let mut out = vec![0.0; values.len()];
-    for (r, row) in values.chunks_exact(columns).enumerate() {
-        for (c, x) in row.iter().enumerate() {
-            out[c * rows + r] = *x;
-        }
-    }
-    out
 }

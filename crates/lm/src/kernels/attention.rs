@@ -3,11 +3,14 @@
 //! Works through one head at a time in blocks of query rows, and a block looks only at the keys it
 //! may see, so the scores in memory never exceed one block.
 
-use super::matmul::{Matrix, matmul};
-use super::vector_math::{exp_in_place, max, vectorized};
+use std::ops::Range;
+
+use super::isa::dispatch;
+use super::tile::{COLUMNS, ROWS, tile};
+use super::vector_math::{exp_in_place, max};
 
 /// Query rows that are handled together.
-const BLOCK: usize = 64;
+const BLOCK: usize = 32;
 
 /// Cosines and sines of the rotary position encoding.
 #[derive(Debug)]
@@ -42,6 +45,7 @@ impl Rotary {
     }
 
     /// Rotates the head vector `x` that stands at `position`.
+    #[inline(always)]
     fn rotate(&self, x: &mut [f32], position: usize) {
         let at = position * self.half;
         let (low, high) = x[..2 * self.half].split_at_mut(self.half);
@@ -55,57 +59,69 @@ impl Rotary {
 
 /// Sizes of the attention layer.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Heads {
-    pub(super) count: usize,
+pub(crate) struct Heads {
+    pub(crate) count: usize,
     /// Elements of one head's query, key or value.
-    pub(super) size: usize,
+    pub(crate) size: usize,
 }
 
-/// One head's queries and values (`[tokens, size]`) and keys (`[size, tokens]`).
-struct Head {
+/// One head's queries (`[tokens, size]`), keys as panels of [`COLUMNS`] tokens, and values.
+struct Head<const N: usize> {
     queries: Vec<f32>,
-    keys: Vec<f32>,
-    values: Vec<f32>,
+    keys: Vec<[f32; COLUMNS]>,
+    /// Panels of N elements of the head, each with a line for every token.
+    values: Vec<[f32; N]>,
     scratch: Vec<f32>,
+    scores: Vec<f32>,
 }
 
-/// Attention of `qkv` (`[tokens, heads × 3 × size]`) plus its bias; gives `[tokens, heads × size]`.
-pub(super) fn causal_attention(
-    qkv: &[f32],
-    bias: &[f32],
-    heads: Heads,
-    rotary: &Rotary,
-) -> Vec<f32> {
-    let tokens = qkv.len() / bias.len();
-    let mut out = vec![0.0; tokens * heads.count * heads.size];
-    let mut scores = vec![0.0; BLOCK * tokens];
+/// Attention of one window's `qkv` (`[tokens, heads × 3 × size]`, biases added); `out` is
+/// `[tokens, heads × size]`.
+pub(crate) fn causal_attention(out: &mut [f32], qkv: &[f32], heads: Heads, rotary: &Rotary) {
+    if heads.size <= 16 {
+        narrow(out, qkv, heads, rotary);
+    } else {
+        wide(out, qkv, heads, rotary);
+    }
+}
+
+dispatch! {
+    fn narrow(out: &mut [f32], qkv: &[f32], heads: Heads, rotary: &Rotary) = all_heads::<16>
+}
+
+dispatch! {
+    fn wide(out: &mut [f32], qkv: &[f32], heads: Heads, rotary: &Rotary) = all_heads::<COLUMNS>
+}
+
+#[inline(always)]
+fn all_heads<const N: usize>(out: &mut [f32], qkv: &[f32], heads: Heads, rotary: &Rotary) {
+    let tokens = qkv.len() / (3 * heads.count * heads.size);
+    let panels = tokens.div_ceil(COLUMNS);
     let mut head = Head {
         queries: vec![0.0; tokens * heads.size],
-        keys: vec![0.0; tokens * heads.size],
-        values: vec![0.0; tokens * heads.size],
+        keys: vec![[0.0; COLUMNS]; panels * heads.size],
+        values: vec![[0.0; N]; heads.size.div_ceil(N) * tokens],
         scratch: vec![0.0; 3 * heads.size],
+        scores: vec![0.0; BLOCK * panels * COLUMNS],
     };
     for index in 0..heads.count {
-        vectorized(|| head.load(qkv, bias, heads.size, index, rotary));
+        head.load(qkv, heads, index, rotary);
         for start in (0..tokens).step_by(BLOCK) {
-            let rows = BLOCK.min(tokens - start);
-            head.attend(heads, index, start..start + rows, &mut scores, &mut out);
+            head.attend(out, heads, index, start..tokens.min(start + BLOCK));
         }
     }
-    out
 }
 
-impl Head {
-    /// Takes one head out of `qkv`: adds the bias, turns queries and keys, scales the queries.
-    fn load(&mut self, qkv: &[f32], bias: &[f32], size: usize, index: usize, rotary: &Rotary) {
-        let tokens = qkv.len() / bias.len();
-        let span = index * 3 * size..(index + 1) * 3 * size;
+impl<const N: usize> Head<N> {
+    /// Takes one head out of `qkv`: turns queries and keys, scales the queries.
+    #[inline(always)]
+    fn load(&mut self, qkv: &[f32], heads: Heads, index: usize, rotary: &Rotary) {
+        let size = heads.size;
+        let tokens = self.queries.len() / size;
         let scale = 1.0 / (size as f32).sqrt();
-        for (t, row) in qkv.chunks_exact(bias.len()).enumerate() {
-            let pairs = row[span.clone()].iter().zip(&bias[span.clone()]);
-            for (x, (a, b)) in self.scratch.iter_mut().zip(pairs) {
-                *x = *a + *b;
-            }
+        for (t, row) in qkv.chunks_exact(3 * heads.count * size).enumerate() {
+            let span = index * 3 * size..(index + 1) * 3 * size;
+            self.scratch.copy_from_slice(&row[span]);
             let (query, rest) = self.scratch.split_at_mut(size);
             let (key, value) = rest.split_at_mut(size);
             rotary.rotate(query, t);
@@ -114,50 +130,72 @@ impl Head {
             for (to, from) in queries.iter_mut().zip(query) {
                 *to = *from * scale;
             }
-            for (i, from) in key.iter().enumerate() {
-                self.keys[i * tokens + t] = *from;
+            let panel = &mut self.keys[t / COLUMNS * size..][..size];
+            for (line, from) in panel.iter_mut().zip(key) {
+                line[t % COLUMNS] = *from;
             }
-            self.values[t * size..(t + 1) * size].copy_from_slice(value);
+            for (part, from) in value.chunks(N).enumerate() {
+                self.values[part * tokens + t][..from.len()].copy_from_slice(from);
+            }
         }
     }
 
     /// Writes the rows `block` of this head's output into `out`.
-    fn attend(
-        &self,
-        heads: Heads,
-        index: usize,
-        block: std::ops::Range<usize>,
-        scores: &mut [f32],
-        out: &mut [f32],
-    ) {
-        let (size, width) = (heads.size, heads.count * heads.size);
-        let (rows, visible) = (block.len(), block.end);
-        let tokens = self.keys.len() / size;
-        let scores = &mut scores[..rows * visible];
-        let queries = Matrix::rows(&self.queries[block.start * size..], rows, size, size);
-        let keys = Matrix::rows(&self.keys, size, visible, tokens);
-        matmul(scores, visible, queries, keys);
+    #[inline(always)]
+    fn attend(&mut self, out: &mut [f32], heads: Heads, index: usize, block: Range<usize>) {
+        let (size, stride) = (heads.size, self.scores.len() / BLOCK);
         let mut scale = [0.0; BLOCK];
-        vectorized(|| {
-            for (r, row) in scores.chunks_exact_mut(visible).enumerate() {
-                scale[r] = 1.0 / softmax_numerators(row, block.start + r + 1);
+        self.score(size, block.clone());
+        for (r, t) in block.clone().enumerate() {
+            let row = &mut self.scores[r * stride..r * stride + block.end];
+            scale[r] = 1.0 / softmax_numerators(row, t + 1);
+        }
+        let tokens = self.queries.len() / size;
+        let mut sums = [[0.0; N]; ROWS];
+        for part in 0..size.div_ceil(N) {
+            let values = &self.values[part * tokens..part * tokens + block.end];
+            let width = N.min(size - part * N);
+            for start in (0..block.len()).step_by(ROWS) {
+                let rows = ROWS.min(block.len() - start);
+                tile(
+                    &self.scores[start * stride..],
+                    stride,
+                    rows,
+                    values,
+                    &mut sums,
+                );
+                for (i, sums) in sums[..rows].iter().enumerate() {
+                    let row = (block.start + start + i) * heads.count * size;
+                    let out = &mut out[row + index * size + part * N..][..width];
+                    for (to, x) in out.iter_mut().zip(sums) {
+                        *to = *x * scale[start + i];
+                    }
+                }
             }
-        });
-        let weights = Matrix::rows(scores, rows, visible, visible);
-        let values = Matrix::rows(&self.values, visible, size, size);
-        let out = &mut out[block.start * width + index * size..];
-        matmul(out, width, weights, values);
-        for (row, scale) in out.chunks_mut(width).zip(&scale[..rows]) {
-            row[..size].iter_mut().for_each(|x| *x *= scale);
+        }
+    }
+
+    /// Fills `scores` with the products of the queries of `block` and all keys before its end.
+    #[inline(always)]
+    fn score(&mut self, size: usize, block: Range<usize>) {
+        let stride = self.scores.len() / BLOCK;
+        let mut sums = [[0.0; COLUMNS]; ROWS];
+        for panel in 0..block.end.div_ceil(COLUMNS) {
+            let keys = &self.keys[panel * size..(panel + 1) * size];
+            for start in (0..block.len()).step_by(ROWS) {
+                let rows = ROWS.min(block.len() - start);
+                let queries = &self.queries[(block.start + start) * size..];
+                tile(queries, size, rows, keys, &mut sums);
+                for (i, sums) in sums[..rows].iter().enumerate() {
+                    let at = (start + i) * stride + panel * COLUMNS;
+                    self.scores[at..at + COLUMNS].copy_from_slice(sums);
+                }
+            }
         }
     }
 }
 
 /// Turns the first `visible` scores of a row into e^(score - max) and the others into 0; gives the sum.
-#[expect(
-    clippy::inline_always,
-    reason = "runs under a dispatched instruction set"
-)]
 #[inline(always)]
 fn softmax_numerators(row: &mut [f32], visible: usize) -> f32 {
     let (seen, hidden) = row.split_at_mut(visible);
@@ -190,13 +228,19 @@ mod tests {
 
     #[test]
     fn blocks_give_what_the_definition_gives() {
-        let (tokens, size) = (2 * BLOCK + 3, 5);
+        for size in [5, 16, 24, 40] {
+            check(2 * BLOCK + 3, size);
+        }
+    }
+
+    fn check(tokens: usize, size: usize) {
         let qkv: Vec<f32> = (0..tokens * 3 * size)
             .map(|i| ((i * 7919 % 1000) as f32 - 500.0) / 250.0)
             .collect();
         let rotary = Rotary::new(tokens, 0, 10_000.0);
         let heads = Heads { count: 1, size };
-        let out = causal_attention(&qkv, &vec![0.0; 3 * size], heads, &rotary);
+        let mut out = vec![0.0; tokens * size];
+        causal_attention(&mut out, &qkv, heads, &rotary);
         for (a, b) in out.iter().zip(naive(&qkv, tokens, size)) {
             assert!((f64::from(*a) - b).abs() < 1e-5, "{a} {b}");
         }

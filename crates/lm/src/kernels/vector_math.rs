@@ -3,29 +3,10 @@
 //! Scalar libm calls would cost more than all matrix products of a small model. The functions are
 //! branch-free polynomials without fused multiply-add, and reductions run over a fixed number of
 //! lanes, so results are bitwise equal on every instruction set.
-#![expect(
-    clippy::inline_always,
-    reason = "a function that is not inlined does not get the instruction set that was dispatched to"
-)]
 
 const LANES: usize = 16;
 /// Adding and subtracting it rounds an f32 to an integer, which then stands in its low bits.
 const ROUND: f32 = 12_582_912.0;
-
-/// Runs `work` with the widest vector instructions of this machine.
-#[inline]
-pub(super) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(work)
-}
-
-/// Name of the instruction set that [`vectorized`] picks.
-pub(crate) fn isa() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-        return "avx2";
-    }
-    std::env::consts::ARCH
-}
 
 /// eˣ within 2e-7 relative for -87 ≤ x ≤ 88, held at the ends beyond; NaN stays NaN.
 #[inline(always)]
@@ -100,20 +81,19 @@ fn gelu_tanh(x: f32) -> f32 {
     x / (1.0 + exp(-2.0 * u))
 }
 
-/// `rows ← activation(rows + bias)` for rows as long as `bias`.
-pub(super) fn bias_activation(rows: &mut [f32], bias: &[f32], activation: Activation) {
-    vectorized(|| match activation {
-        Activation::GeluErf => add_and_map(rows, bias, gelu_erf),
-        Activation::GeluTanh => add_and_map(rows, bias, gelu_tanh),
-    });
+/// Applies `activation` to every value.
+#[inline(always)]
+pub(super) fn activate(values: &mut [f32], activation: Activation) {
+    match activation {
+        Activation::GeluErf => map(values, gelu_erf),
+        Activation::GeluTanh => map(values, gelu_tanh),
+    }
 }
 
 #[inline(always)]
-fn add_and_map(rows: &mut [f32], bias: &[f32], map: impl Fn(f32) -> f32) {
-    for row in rows.chunks_exact_mut(bias.len()) {
-        for (x, b) in row.iter_mut().zip(bias) {
-            *x = map(*x + *b);
-        }
+fn map(values: &mut [f32], function: impl Fn(f32) -> f32) {
+    for x in values {
+        *x = function(*x);
     }
 }
 
@@ -209,6 +189,7 @@ fn fold(mut lanes: [f32; LANES]) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::isa::dispatch;
     use super::*;
 
     /// erf in f64 from its Taylor series, good to 1e-13 below 4.2.
@@ -257,18 +238,36 @@ mod tests {
         }
     }
 
+    /// The reductions on one slice, and the slice afterwards.
+    #[inline(always)]
+    fn all(values: &mut [f32]) -> [u64; 4] {
+        let wide = [exp_sum(values, 1.5), f64::from(sum_of_squares(values, 0.5))];
+        activate(&mut values[..99], Activation::GeluErf);
+        activate(&mut values[99..200], Activation::GeluTanh);
+        let [a, b] = wide.map(f64::to_bits);
+        [
+            a,
+            b,
+            sum(values).to_bits().into(),
+            exp_in_place(values, 1.5).to_bits().into(),
+        ]
+    }
+
+    dispatch! {
+        fn all_dispatched(values: &mut [f32]) -> [u64; 4] = all
+    }
+
     #[test]
     fn every_instruction_set_gives_the_same_bits() {
         let values: Vec<f32> = grid(-30.0, 2.0, 5001).collect();
-        let mut plain = values.clone();
-        let mut wide = values.clone();
-        let a = exp_in_place(&mut plain, 1.5);
-        let b = vectorized(|| exp_in_place(&mut wide, 1.5));
-        assert_eq!((a.to_bits(), &plain), (b.to_bits(), &wide));
-        let c = exp_sum(&values, 1.5);
-        let d = vectorized(|| exp_sum(&values, 1.5));
-        assert_eq!(c.to_bits(), d.to_bits());
-        assert!((c / f64::from(a) - 1.0).abs() < 1e-5);
+        let (mut plain, mut wide) = (values.clone(), values.clone());
+        assert_eq!(all(&mut plain), all_dispatched(&mut wide));
+        assert_eq!(plain, wide);
+        let (a, b) = (
+            exp_sum(&values, 1.5),
+            exp_in_place(&mut values.clone(), 1.5),
+        );
+        assert!((a / f64::from(b) - 1.0).abs() < 1e-5);
     }
 
     #[test]

@@ -134,7 +134,11 @@ const CASES: &[(&str, &str)] = &[
     ),
     (
         "profiles",
-        "version: 1\ndefault_profile: nan\nstages: { a: { run: { make: {} } } }\nprofiles:\n  nano: { stages: {}, vars: [] }\n",
+        "version: 1\ndefault_profile: nan\nstages: { a: { run: { make: {} } } }\nprofiles:\n  nano: { stage: {}, vars: [] }\n",
+    ),
+    (
+        "a profile's stages",
+        "version: 1\ndefault_profile: x\nstages: { chunk: { run: { make: {} } }, b: { needs: { input: chunk }, run: { copy: {} } } }\nprofiles:\n  x: { stages: { chunk: null, chnuk: null, c: { run: { mkae: {} } } } }\n",
     ),
     (
         "a mistake in every cell is told once",

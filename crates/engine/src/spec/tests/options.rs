@@ -51,6 +51,31 @@ fn a_profile_changes_what_it_names() {
 }
 
 #[test]
+fn a_profile_replaces_takes_out_and_adds_stages() {
+    let text = "
+version: 1
+stages:
+  a: { run: { make: { text: a } } }
+  b: { needs: { input: a }, run: { copy: { count: 1 } } }
+  c: { needs: { input: b }, run: { copy: } }
+profiles:
+  short: { stages: { a: null, b: { run: { make: { count: '${n}' } } }, d: { run: { make: } } }, vars: { n: 2 } }
+";
+    let lines = |profile: Option<&str>| {
+        let options = Options {
+            profile: profile.map(str::to_owned),
+            sets: vec![("stages.c.run.copy.text".to_owned(), "set".to_owned())],
+            ..Options::default()
+        };
+        nodes(
+            &load_with(text, &options).unwrap_or_else(|errors| panic!("{}", render(text, &errors))),
+        )
+    };
+    assert_eq!(lines(None), ["a \"a\"0", "b \"\"1", "c \"set\"0"]);
+    assert_eq!(lines(Some("short")), ["b \"\"2", "c \"set\"0", "d \"\"0"]);
+}
+
+#[test]
 fn set_wins_over_the_profile() {
     let set = with(
         None,
