@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod costs;
 mod error;
 mod options;
 mod registry;

@@ -4,6 +4,7 @@ use cpipe_engine::run::{self, Status};
 use serde_json::json;
 
 use crate::cli::{PipelineArgs, PlanArgs};
+use crate::costs::{self, Downloads};
 use crate::error::CliError;
 use crate::options::plan_options;
 use crate::session::Session;
@@ -39,6 +40,13 @@ pub(crate) fn plan(pipeline: &PipelineArgs, args: &PlanArgs) -> Result<u8, CliEr
             )
             .expect("writing to a string does not fail");
         }
+        text += &Downloads::of(&session, &targets)?.describe(&session);
+        let to_run: Vec<_> = statuses
+            .iter()
+            .filter(|(_, status)| !matches!(status, Status::Cached(_)))
+            .map(|(index, _)| *index)
+            .collect();
+        text += &costs::describe_scoring(&session, &to_run, options.jobs);
         let summary = format!("{cached} up to date, {would_run} would run or may have to\n");
         text.push_str(&summary);
     }

@@ -9,6 +9,7 @@ use cpipe_engine::spec::{SourceEntry, SpecError};
 use petgraph::graph::NodeIndex;
 
 use crate::cli::{PipelineArgs, PlanArgs, RunArgs};
+use crate::costs::Downloads;
 use crate::error::{CliError, INTERRUPTED, NODE_FAILED};
 use crate::options::run_options;
 use crate::reporter::{JsonLines, Terminal};
@@ -32,11 +33,6 @@ pub(crate) fn run(pipeline: &PipelineArgs, args: &RunArgs) -> Result<u8, CliErro
         Box::new(Terminal::new())
     };
     let mut session = Session::open(pipeline)?;
-<<<<<<< HEAD
-    // Stages that write axes run first; each time more of the pipeline is known.
-    while let Some(writers) = writers_first(&session, args) {
-        let summary = bring(&mut session, &writers, pipeline, args, sink.as_ref())?;
-=======
     loop {
         // Stages that write axes run first; each time more of the pipeline is known.
         let writers = writers_first(&session, args);
@@ -60,19 +56,12 @@ pub(crate) fn run(pipeline: &PipelineArgs, args: &RunArgs) -> Result<u8, CliErro
         if is_last || code != 0 {
             return Ok(code);
         }
->>>>>>> main
         let next = Session::open(pipeline)?;
         if next.pipeline.pending == session.pipeline.pending {
             return Ok(code);
         }
         session = next;
     }
-<<<<<<< HEAD
-    let targets = session.targets(&args.selection)?;
-    let summary = bring(&mut session, &targets, pipeline, args, sink.as_ref())?;
-    Ok(exit_code(&summary))
-=======
->>>>>>> main
 }
 
 /// The nodes that write axes, if what is asked for has to wait for them.
@@ -87,30 +76,17 @@ fn writers_first(session: &Session, args: &RunArgs) -> Option<Vec<NodeIndex>> {
 }
 
 fn bring(
-    session: &mut Session,
+    session: &Session,
     targets: &[NodeIndex],
     pipeline: &PipelineArgs,
     args: &RunArgs,
     sink: &dyn EventSink,
 ) -> Result<Summary, CliError> {
-    if args.selection.only.is_empty() {
-        match sources::resolve(session, targets, args.locked, &CANCEL)? {
-            Outcome::Known => {}
-            // Only what is known of sources differs: nodes keep their places.
-            Outcome::Found => *session = Session::open(pipeline)?,
-            Outcome::Interrupted => {
-                return Ok(Summary {
-                    interrupted: true,
-                    ..Summary::default()
-                });
-            }
-        }
-    }
-    let session = &*session;
     let workspace = session.workspace();
     let options = run_options(session, pipeline, args)?;
     if !options.only {
         check_sources(session, &workspace, targets)?;
+        Downloads::of(session, targets)?.check(session)?;
     }
     Ok(run::run(&workspace, targets, &options, &CANCEL, sink)?)
 }

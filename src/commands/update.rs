@@ -28,10 +28,16 @@ pub(crate) fn update(pipeline: &PipelineArgs, args: &UpdateArgs) -> Result<u8, C
     }
     session.stats.save()?;
     if text.is_empty() {
-        "every digest is as declared\n".clone_into(&mut text);
+        "everything is as declared and locked\n".clone_into(&mut text);
     }
     super::print(&text)?;
     Ok(0)
+}
+
+fn unreadable(name: &str, error: &EngineError) -> CliError {
+    let message = format!("source `{name}` has no digest: {error}");
+    let hint = "put it back, correct its path, or name the sources to update";
+    CliError::new(Kind::Spec, &message, Some(hint))
 }
 
 fn update_local(
@@ -114,12 +120,6 @@ fn difference(old: Option<&Locked>, new: &Locked) -> String {
         line(name, file(old, name), file(Some(new), name));
     }
     text
-}
-
-fn unreadable(name: &str, error: &EngineError) -> CliError {
-    let message = format!("source `{name}` has no digest: {error}");
-    let hint = "put it back, correct its path, or name the sources to update";
-    CliError::new(Kind::Spec, &message, Some(hint))
 }
 
 fn chosen<'s>(

@@ -26,6 +26,8 @@ struct State {
     /// Files outside repositories.
     plain: Files,
     token: Option<String>,
+    /// What is said of the size of every large file.
+    claimed: Option<usize>,
 }
 
 /// A running hub.
@@ -75,6 +77,11 @@ impl Hub {
         self.state.lock().unwrap().token = Some(token.to_owned());
     }
 
+    /// Says of every large file that it is this large.
+    pub(crate) fn claim(&self, size: usize) {
+        self.state.lock().unwrap().claimed = Some(size);
+    }
+
     /// Damages what the store serves for some bytes.
     pub(crate) fn damage(&self, bytes: &[u8]) {
         let mut state = self.state.lock().unwrap();
@@ -121,7 +128,7 @@ impl State {
         let files = &self.commits[&(name.to_owned(), commit.clone())];
         let siblings: Vec<Value> = files
             .iter()
-            .map(|(name, bytes)| sibling(name, bytes))
+            .map(|(name, bytes)| self.sibling(name, bytes))
             .collect();
         let info = json!({"id": name, "sha": commit, "gated": false, "siblings": siblings});
         Some(Reply::ok(info.to_string()))
@@ -142,13 +149,14 @@ impl State {
         let reply = reply.header("x-linked-etag", &format!("\"{digest}\""));
         Some(reply.header("x-linked-size", &bytes.len().to_string()))
     }
-}
 
-fn sibling(name: &str, bytes: &[u8]) -> Value {
-    let size = bytes.len();
-    if size < LARGE {
-        return json!({"rfilename": name, "size": size, "blobId": "0".repeat(40)});
+    fn sibling(&self, name: &str, bytes: &[u8]) -> Value {
+        let size = bytes.len();
+        if size < LARGE {
+            return json!({"rfilename": name, "size": size, "blobId": "0".repeat(40)});
+        }
+        let size = self.claimed.unwrap_or(size);
+        let lfs = json!({"sha256": sha256(bytes), "size": size, "pointerSize": 134});
+        json!({"rfilename": name, "size": size, "blobId": "0".repeat(40), "lfs": lfs})
     }
-    let lfs = json!({"sha256": sha256(bytes), "size": size, "pointerSize": 134});
-    json!({"rfilename": name, "size": size, "blobId": "0".repeat(40), "lfs": lfs})
 }

@@ -73,7 +73,7 @@ fn a_revision_stays_at_its_commit_until_it_is_updated() {
     assert_eq!(weights_of(&study), model(2)["model.safetensors"]);
     assert_eq!(
         study.run(&["update", "w"]).out,
-        "every digest is as declared\n"
+        "everything is as declared and locked\n"
     );
 }
 
@@ -246,4 +246,45 @@ fn a_plan_tells_of_a_source_that_nobody_looked_at() {
     let done = study.cpipe(&["run", "--only", "get"]);
     assert_ne!(done.code, 0);
     assert_eq!(hub.server.requests().len(), 0);
+}
+
+#[test]
+fn what_does_not_fit_on_the_disk_is_refused_before_it_is_fetched() {
+    let hub = Hub::start();
+    hub.push("models", "me/model", "step1", model(1));
+    let study = Study::new(&hub.server.url, HUB);
+    let done = study.run(&["plan"]);
+    assert!(
+        done.out
+            .contains("downloads: 1 sources are not in cpipe.lock"),
+        "{}",
+        done.out
+    );
+    study.run(&["update"]);
+    assert_eq!(hub.server.sent("/store/"), 0);
+    let done = study.run(&["plan"]);
+    assert!(
+        done.out.contains("downloads: 0.00 GB from 1 sources"),
+        "{}",
+        done.out
+    );
+
+    hub.claim(1 << 60);
+    study.run(&["update"]);
+    let done = study.run(&["plan"]);
+    assert!(
+        done.out
+            .contains("downloads: 1152921504.61 GB from 1 sources"),
+        "{}",
+        done.out
+    );
+    let done = study.cpipe(&["run"]);
+    assert_eq!(done.code, 30, "{}", done.err);
+    assert!(
+        done.err
+            .contains("the downloads need 2305843009.21 GB on disk"),
+        "{}",
+        done.err
+    );
+    assert_eq!(hub.server.sent("/store/"), 0);
 }

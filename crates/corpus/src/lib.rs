@@ -17,6 +17,7 @@ pub use download::Download;
 pub use error::CorpusError;
 pub use fetch::Fetcher;
 pub use http::HttpError;
+pub use hub::missing_bytes;
 pub use unpack::UnpackError;
 
 #[cfg(test)]

@@ -44,25 +44,10 @@ fn chunks(files: &[PathBuf], params: ChunkParams) -> Result<ChunkSet, StageError
     };
     let inputs = Inputs {
         roles: BTreeMap::from([("source".to_owned(), vec![node])]),
-<<<<<<< HEAD
-        sources: BTreeMap::new(),
-        hashed: BTreeMap::new(),
-    };
-    let out = tempfile::tempdir().unwrap();
-    let context = StageContext {
-        threads: 1,
-        scratch: out.path(),
-        progress: &|_, _, _| {},
-        log: &|_| {},
-        cancelled: &|| false,
-        programs: cpipe_engine::stage::Programs::default(),
-    };
-=======
         ..Inputs::default()
     };
     let out = tempfile::tempdir().unwrap();
     let context = StageContext::alone(1, out.path());
->>>>>>> main
     let stage = Chunk::new(params).map_err(|(_, message)| StageError::failed(message))?;
     stage.run(&inputs, &OutputDir::new(out.path().to_owned()), &context)?;
     Ok(ChunkSet::open(

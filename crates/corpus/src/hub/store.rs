@@ -3,11 +3,13 @@ use std::path::{Path, PathBuf};
 
 use cpipe_engine::digest::{Algorithm, Pin, sha256_file};
 use cpipe_engine::lock::LockedFile;
+use cpipe_engine::spec::{Location, SourceEntry};
 
 use super::Hub;
+use super::HubSettings;
 use super::api::Listed;
 use crate::error::CorpusError;
-use crate::http::{Wanted, download};
+use crate::http::{Client, Patience, Wanted, download};
 
 impl Hub<'_> {
     fn pointer(&self, commit: &str, name: &str) -> PathBuf {
@@ -147,6 +149,27 @@ impl Hub<'_> {
         };
         open().map_err(|e| CorpusError::io(&path, e))
     }
+}
+
+/// Bytes of a locked repository's files that are not in the user's hub cache, by their sizes.
+pub fn missing_bytes(entry: &SourceEntry) -> u64 {
+    let (Location::Hub(source), Some(locked)) = (&entry.location, &entry.locked) else {
+        return 0;
+    };
+    let settings = HubSettings::from_env();
+    let client = Client::new(Patience::default(), &|| false);
+    let hub = Hub::new(&client, &settings, source, &|_, _| {});
+    let blobs = hub.folder().join("blobs");
+    let commit = locked.commit.as_deref().unwrap_or(&source.revision);
+    let is_there = |name: &str, file: &LockedFile| {
+        let has_size = |path: &Path| std::fs::metadata(path).is_ok_and(|m| m.len() == file.size);
+        has_size(&hub.pointer(commit, name)) || has_size(&blobs.join(&file.sha256))
+    };
+    let missing = locked
+        .files
+        .iter()
+        .filter(|(name, file)| !is_there(name, file));
+    missing.map(|(_, file)| file.size).sum()
 }
 
 fn is_whole(path: &Path, file: &LockedFile) -> bool {
