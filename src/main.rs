@@ -6,6 +6,8 @@ mod error;
 mod registry;
 mod reporter;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use std::process::ExitCode;
 

@@ -5,9 +5,10 @@ use cpipe_data::law_report::{LawFit, Parameter};
 use cpipe_data::observations::Observation;
 
 use super::leave_out;
-use super::params::FitParams;
+use super::method::{Loss, Space};
+use super::params::{FitParams, Resample};
 use super::points::{check, points};
-use super::problem::{Found, Loss, Points, Problem, Space};
+use super::problem::{Found, Points, Problem};
 use super::profile;
 use super::refits::{ChunkRatios, Draw, Refits};
 use super::report::describe;
@@ -34,6 +35,9 @@ impl Group<'_> {
     pub(super) fn fit(&self, params: &FitParams, law: &Law) -> Result<Fitted, String> {
         let points = points(&self.cells, self.convention, params.tokens_per_step)?;
         check(&points, law)?;
+        if params.resample == Resample::Chunks && self.chunks.is_none() {
+            return Err("some cells have no chunks to resample".into());
+        }
         let mut problem = Problem::new(law, &points, params.method());
         let best = problem.solve(None);
         if !best.objective.is_finite() {

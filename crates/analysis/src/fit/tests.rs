@@ -16,8 +16,9 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::Fit;
+use super::method::{Loss, Method, Space};
 use super::params::FitParams;
-use super::problem::{Loss, Method, Points, Problem, Space};
+use super::problem::{Points, Problem};
 use super::refits::Refits;
 use crate::bootstrap::interval;
 use crate::laws::Law;
