@@ -67,7 +67,7 @@ impl Group<'_> {
             law: law.name.clone(),
             formula: law.formula.clone(),
             method: describe(params),
-            warnings: warnings(&parameters),
+            warnings: warnings(law, &parameters, &bootstrap),
             parameters,
             covariance: known.covariance,
             n: points.y.len(),
@@ -211,7 +211,7 @@ fn parameters(
 }
 
 /// Plain words for what the numbers alone would hide.
-fn warnings(parameters: &[Parameter]) -> Vec<String> {
+fn warnings(law: &Law, parameters: &[Parameter], bootstrap: &[Draw]) -> Vec<String> {
     let mut warnings = Vec::new();
     for Parameter {
         name,
@@ -230,6 +230,16 @@ fn warnings(parameters: &[Parameter]) -> Vec<String> {
             ));
         } else if *lo <= 0.0 && *value > 0.0 {
             warnings.push(format!("{name} can't be told from 0"));
+        }
+    }
+    for (place, range) in law.parameters.iter().enumerate() {
+        let at_bound = |draw: &&Draw| draw[place] <= range.min || draw[place] >= range.max;
+        let percent = 100 * bootstrap.iter().filter(at_bound).count() / bootstrap.len().max(1);
+        if percent > 0 {
+            let name = &range.name;
+            warnings.push(format!(
+                "{name} stands at a bound in {percent} % of the refits"
+            ));
         }
     }
     warnings
