@@ -9,6 +9,8 @@ mod registry;
 mod reporter;
 mod session;
 mod sources;
+#[cfg(test)]
+mod tests;
 
 use std::process::ExitCode;
 
