@@ -2,11 +2,12 @@
 
 mod audio;
 mod chunk;
+mod columns;
 mod cut;
 mod download;
 mod error;
 mod image;
 
-pub use chunk::{Chunk, ChunkParams, Decoder, Order, Patch};
+pub use chunk::{Chunk, ChunkParams, Csv, Decoder, Files, Order, Patch};
 pub use download::Download;
 pub use error::CorpusError;
