@@ -9,8 +9,6 @@ mod registry;
 mod reporter;
 mod session;
 mod sources;
-#[cfg(test)]
-mod tests;
 
 use std::process::ExitCode;
 

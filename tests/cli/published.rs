@@ -1,69 +1,34 @@
-//! The shipped pipeline as its users meet it.
+//! The profile `published`: the paper's own numbers, fitted and judged.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-use std::path::Path;
-use std::sync::atomic::AtomicBool;
-
-use cpipe_engine::event::{Event, EventSink};
-use cpipe_engine::run::{self, RunOptions};
-use petgraph::graph::NodeIndex;
 use serde_json::Value;
 
-use crate::cli::PipelineArgs;
-use crate::session::Session;
+use crate::env::{TestEnv, repository};
 
-struct Silent;
+const ARGUMENTS: &[&str] = &["--profile", "published", "--set", "bootstrap=200"];
 
-impl EventSink for Silent {
-    fn event(&self, _event: &Event<'_>) {}
-}
-
-/// Runs the profile `published` in a folder that has nothing but the file and the paper's tables.
-fn published(folder: &Path) -> run::Summary {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let assets = folder.join("assets/published");
-    std::fs::create_dir_all(&assets).unwrap();
-    std::fs::copy(root.join("pipeline.yaml"), folder.join("pipeline.yaml")).unwrap();
-    for name in ["tables-2-3-4.csv", "spread.csv"] {
-        std::fs::copy(root.join("assets/published").join(name), assets.join(name)).unwrap();
+/// A folder that has nothing but the pipeline and the paper's tables.
+fn published() -> TestEnv {
+    let read = |name: &str| std::fs::read(repository().join(name)).unwrap();
+    let env = TestEnv::of("");
+    for name in [
+        "pipeline.yaml",
+        "assets/published/tables-2-3-4.csv",
+        "assets/published/spread.csv",
+    ] {
+        env.write(name, read(name));
     }
-    let args = PipelineArgs {
-        file: folder.join("pipeline.yaml"),
-        profile: Some("published".into()),
-        sets: vec![("bootstrap".into(), "200".into())],
-        cache: Some(folder.join("cache")),
-        rehash: false,
-    };
-    let session = Session::open(&args).unwrap();
-    let workspace = session.workspace();
-    let targets: Vec<NodeIndex> = session.select(&[]).unwrap();
-    let options = RunOptions {
-        jobs: 2,
-        only: false,
-        force: std::collections::BTreeSet::new(),
-    };
-    run::run(
-        &workspace,
-        &targets,
-        &options,
-        &AtomicBool::new(false),
-        &Silent,
-    )
-    .unwrap()
+    env
 }
 
-fn json(folder: &Path, name: &str) -> Value {
-    let path = folder.join("outputs/published").join(name);
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+fn json(env: &TestEnv, name: &str) -> Value {
+    serde_json::from_str(&env.read(&format!("outputs/published/{name}"))).unwrap()
 }
 
 #[test]
 fn the_published_profile_reproduces_table_1_and_judges_the_papers_claims() {
-    let dir = tempfile::tempdir().unwrap();
-    let summary = published(dir.path());
-    assert_eq!((summary.executed, summary.failed), (4, 0));
-    let fits = json(dir.path(), "fits.json");
+    let env = published();
+    assert_eq!(env.run(ARGUMENTS).assert_done().executed.len(), 4);
+    let fits = json(&env, "fits.json");
     // Least squares on the printed three-digit values with nominal sizes, to the digits given.
     let expected = [
         ("text", [0.0997, 75.9, 15.1, 0.393, 0.759, 0.9655]),
@@ -85,7 +50,7 @@ fn the_published_profile_reproduces_table_1_and_judges_the_papers_claims() {
             );
         }
     }
-    let claims = json(dir.path(), "claims.json");
+    let claims = json(&env, "claims.json");
     let claims = claims["claims"].as_array().unwrap();
     let status = |text: &str| {
         let claim = claims
