@@ -84,6 +84,9 @@ pub(crate) enum Command {
   cpipe cat fit:fits.json
   cpipe cat 'score[model=nano-25k,step=64,modality=text]:scores.parquet' --format csv")]
     Cat(CatArgs),
+    /// Ask the fitted laws.
+    #[command(after_help = "Example: cpipe fit predict --params 5e9 --step 200000 --modality text")]
+    Fit(FitArgs),
     /// List the runs on record.
     #[command(after_help = "Example: cpipe runs --last 5")]
     Runs(RunsArgs),
@@ -294,6 +297,46 @@ pub(crate) enum TableFormat {
     Json,
     /// As it is.
     Parquet,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FitArgs {
+    #[command(subcommand)]
+    pub(crate) command: FitCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FitCommand {
+    /// Predict the compression ratio of a size at a training step, with its 95 % bootstrap interval.
+    Predict(PredictArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PredictArgs {
+    /// Parameters P, counted as each fit counts them.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) params: f64,
+    /// Training step S.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) step: f64,
+    /// Only fits of this modality.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) modality: Option<String>,
+    /// Only fits of this protocol.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) protocol: Option<String>,
+    /// Only fits of this law.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) law: Option<String>,
+    /// Only fits with parameters counted so: nominal, total, non-embedding.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) convention: Option<String>,
+    /// The stage with the fits, if there are several.
+    #[arg(long, value_name = "SELECTOR")]
+    pub(crate) stage: Option<String>,
+    /// Print one JSON object per fit.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cpipe_analysis::aggregate::Aggregate;
+use cpipe_analysis::baselines::{Baselines, BaselinesParams};
+use cpipe_analysis::claims::{Verify, VerifyParams};
 use cpipe_analysis::fit::Fit;
 use cpipe_analysis::plot::Plot;
 use cpipe_analysis::published::{Table, TableParams};
@@ -11,7 +13,8 @@ use cpipe_corpus::{Chunk, Download};
 use cpipe_engine::Stage;
 use cpipe_engine::command::Command;
 use cpipe_engine::spec::{Params, Registry, SpecError};
-use cpipe_lm::{Score, Tokenize};
+use cpipe_engine::stage::SourceFile;
+use cpipe_lm::{Baseline, Score, Tokenize};
 use serde::Deserialize;
 
 /// Every kind of stage that this binary knows.
@@ -25,10 +28,13 @@ const KINDS: &[&str] = &[
     "chunk",
     "tokenize",
     "score",
+    "baseline",
     "aggregate",
     "table",
+    "baselines",
     "fit",
     "plot",
+    "verify",
     "command",
 ];
 
@@ -54,6 +60,11 @@ impl Registry for Stages {
             "chunk" => Arc::new(Chunk::new(params.parse()?).map_err(refused)?),
             "tokenize" => Arc::new(Tokenize::new(params.parse()?).map_err(refused)?),
             "score" => Arc::new(Score::new(params.parse()?).map_err(refused)?),
+            "baseline" => Arc::new(Baseline::new(params.parse()?).map_err(refused)?),
+            "baselines" => {
+                let BaselinesParams {} = params.parse()?;
+                Arc::new(Baselines)
+            }
             "aggregate" => Arc::new(Aggregate::new(params.parse()?).map_err(refused)?),
             "table" => {
                 let table: TableParams = params.parse()?;
@@ -62,6 +73,16 @@ impl Registry for Stages {
             }
             "fit" => Arc::new(Fit::new(params.parse()?).map_err(refused)?),
             "plot" => Arc::new(Plot::new(params.parse()?).map_err(refused)?),
+            "verify" => {
+                let verify: VerifyParams = params.parse()?;
+                let table = |(name, source): (&String, &String)| {
+                    let source = params.local_source(&format!("tables.{name}"), source)?;
+                    let name = name.clone();
+                    Ok(SourceFile { name, ..source })
+                };
+                let sources: Result<_, SpecError> = verify.tables.iter().map(table).collect();
+                Arc::new(Verify::new(verify, sources?).map_err(refused)?)
+            }
             "command" => Arc::new(Command::new(params.parse()?, params.root()).map_err(refused)?),
             other => return Err(params.invalid("", format!("unknown stage kind `{other}`"))),
         })

@@ -32,7 +32,7 @@ pub(crate) fn cat(pipeline: &PipelineArgs, args: &CatArgs) -> Result<u8, CliErro
     Ok(0)
 }
 
-fn blob_path(
+pub(super) fn blob_path(
     workspace: &Workspace<'_>,
     manifest: &Manifest,
     node: &str,

@@ -3,6 +3,7 @@
 mod cat;
 mod diff;
 mod du;
+mod fit;
 mod gc;
 mod graph;
 mod init;
@@ -35,6 +36,7 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<u8, CliError> {
         Command::Show(args) => show::show(pipeline, args),
         Command::Log(args) => log::log(pipeline, args),
         Command::Diff(args) => diff::diff(pipeline, args),
+        Command::Fit(args) => fit::fit(pipeline, args),
         Command::Verify(args) => verify::verify(pipeline, args),
         Command::Gc(args) => gc::gc(pipeline, args),
         Command::Du(args) => du::du(pipeline, args),

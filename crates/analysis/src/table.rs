@@ -9,6 +9,7 @@ use cpipe_data::scores::ChunkScore;
 use polars::prelude::*;
 use serde_json::{Map, Value};
 
+use crate::draws::{Draws, Kind};
 use crate::error::AnalysisError;
 
 /// What a Parquet table can be turned into.
@@ -152,6 +153,105 @@ fn rows_of(frame: &DataFrame) -> PolarsResult<Vec<Observation>> {
             })
         })
         .collect()
+}
+
+/// The ratio of one chunk that counts.
+pub(crate) struct ChunkRatio {
+    /// (protocol, modality, model, step).
+    pub(crate) cell: (String, String, String, u64),
+    pub(crate) chunk: u64,
+    pub(crate) ratio: f64,
+}
+
+/// Reads the ratios of `chunks.parquet`, dropped chunks left out.
+pub(crate) fn read_chunk_ratios(path: &Path) -> Result<Vec<ChunkRatio>, AnalysisError> {
+    let frame = read_parquet(path)?;
+    chunk_ratios_of(&frame).map_err(|e| AnalysisError::table(path, e))
+}
+
+fn chunk_ratios_of(frame: &DataFrame) -> PolarsResult<Vec<ChunkRatio>> {
+    let [protocol, modality, model] = ["protocol", "modality", "model"].map(|n| frame.column(n));
+    let (protocol, modality, model) = (protocol?.str()?, modality?.str()?, model?.str()?);
+    let (step, chunk) = (frame.column("step")?.u64()?, frame.column("chunk")?.u64()?);
+    let (ratio, dropped) = (frame.column("cr")?.f64()?, frame.column("dropped")?.bool()?);
+    let text = |column: &StringChunked, i: usize| column.get(i).unwrap_or_default().to_owned();
+    let row = |i: usize| {
+        let cell = (
+            text(protocol, i),
+            text(modality, i),
+            text(model, i),
+            step.get(i).unwrap_or_default(),
+        );
+        let chunk = chunk.get(i).unwrap_or_default();
+        let ratio = ratio.get(i).unwrap_or(f64::NAN);
+        (!dropped.get(i).unwrap_or(false)).then_some(ChunkRatio { cell, chunk, ratio })
+    };
+    Ok((0..frame.height()).filter_map(row).collect())
+}
+
+/// Writes `draws.parquet`: a row per refit and quantity.
+pub(crate) fn write_draws(draws: &[Draws], parquet: &Path) -> Result<(), AnalysisError> {
+    let mut rows: Vec<(u64, &str, u64, &str, f64)> = Vec::new();
+    for of_fit in draws {
+        for (number, row) in of_fit.rows.iter().enumerate() {
+            for (name, value) in of_fit.names.iter().zip(row) {
+                let fit = of_fit.fit as u64;
+                rows.push((fit, of_fit.kind.name(), number as u64, name, *value));
+            }
+        }
+    }
+    let columns = columns![rows;
+        "fit" = |r| r.0, "kind" = |r| r.1, "refit" = |r| r.2, "quantity" = |r| r.3,
+        "value" = |r| r.4,
+    ];
+    write_parquet(&mut frame(columns, parquet)?, parquet)
+}
+
+/// Reads `draws.parquet`.
+pub(crate) fn read_draws(path: &Path) -> Result<Vec<Draws>, AnalysisError> {
+    let frame = read_parquet(path)?;
+    draws_of(&frame).map_err(|e| AnalysisError::table(path, e))
+}
+
+fn draws_of(frame: &DataFrame) -> PolarsResult<Vec<Draws>> {
+    let (fits, refits) = (frame.column("fit")?.u64()?, frame.column("refit")?.u64()?);
+    let (kinds, names) = (
+        frame.column("kind")?.str()?,
+        frame.column("quantity")?.str()?,
+    );
+    let values = frame.column("value")?.f64()?;
+    let mut all: Vec<Draws> = Vec::new();
+    for i in 0..frame.height() {
+        let fit = fits.get(i).unwrap_or_default() as usize;
+        let kind = match kinds.get(i) {
+            Some("rounding") => Kind::Rounding,
+            _ => Kind::Bootstrap,
+        };
+        if all
+            .last()
+            .is_none_or(|last| (last.fit, last.kind) != (fit, kind))
+        {
+            let (names, rows) = (Vec::new(), Vec::new());
+            all.push(Draws {
+                fit,
+                kind,
+                names,
+                rows,
+            });
+        }
+        let Some(last) = all.last_mut() else { continue };
+        let refit = refits.get(i).unwrap_or_default() as usize;
+        if last.rows.len() <= refit {
+            last.rows.push(Vec::new());
+        }
+        if last.rows.len() == 1 {
+            last.names.push(names.get(i).unwrap_or_default().to_owned());
+        }
+        if let Some(row) = last.rows.last_mut() {
+            row.push(values.get(i).unwrap_or(f64::NAN));
+        }
+    }
+    Ok(all)
 }
 
 /// Converts any Parquet table.

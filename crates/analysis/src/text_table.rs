@@ -37,6 +37,20 @@ impl TextTable {
     }
 }
 
+/// Three significant digits.
+pub(crate) fn significant(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let magnitude = libm::floor(libm::log10(value.abs())) as i32;
+    if (-4..6).contains(&magnitude) {
+        let decimals = (2 - magnitude).max(0) as usize;
+        format!("{value:.decimals$}")
+    } else {
+        format!("{value:.2e}")
+    }
+}
+
 /// Text as LaTeX shows it literally.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

@@ -1,4 +1,4 @@
-"""Reference fits for the analysis crate, by SciPy: writes fixtures/fits.json.
+"""Reference fits for the analysis crate, by SciPy: writes fixtures/fits.json and fixtures/laws.json.
 
 Requirements (versions used): Python 3.11, numpy 2.4.6, scipy 1.17.1.
 Run from anywhere:  python make_fit_fixtures.py [PUBLISHED_CSV]
@@ -9,7 +9,11 @@ Every case is the least-squares fit of  CR = a + b P^-alpha + c S^-beta  with a,
 alpha, beta in [0.001, 3]. For given (alpha, beta) the best (a, b, c) is a non-negative linear problem (NNLS),
 so the search runs over (alpha, beta) only: a grid for the global minimum, then Nelder-Mead on the NNLS
 residual from the best grid points, then Newton steps on the active parameters in float64 until they stand still.
-No random numbers: the same inputs give the same file on the same SciPy and BLAS.
+fits.json has no random numbers: the same inputs give the same file on the same SciPy and BLAS.
+
+laws.json has, for the published values, other laws and losses, by scipy.optimize.least_squares from many starts in
+the logarithms of all parameters (`cost` doubled is the objective), and the quantiles of a bootstrap over cells
+(numpy's PCG64, seed 0; grid and Nelder-Mead on the NNLS residual) around both ends of a 95 % interval.
 
 p: parameters (count), s: training steps (count), y: compression ratio (unitless), all arrays of one length.
 rss: sum of squared residuals; rmse = sqrt(rss / n); r2 = 1 - rss / sum (y - mean y)^2.
@@ -22,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import scipy
-from scipy.optimize import minimize, nnls
+from scipy.optimize import least_squares, minimize, nnls
 
 HERE = Path(__file__).resolve().parent
 OUT = HERE / "fixtures" / "fits.json"
@@ -172,13 +176,92 @@ def synthetic_cases():
         yield name, p, s, a + b * p**-alpha + c * s**-beta
 
 
+# Laws by name: parameters in the order of the formula, value at log parameters z, and the range of starts of z.
+EXPONENT, AMPLITUDE = (-3.5, 0.0), (-4.0, 10.0)
+LAWS = {
+    "additive": (
+        ("a", "b", "alpha", "c", "beta"),
+        lambda z, p, s: np.exp(z[0]) + np.exp(z[1] - np.exp(z[2]) * np.log(p)) + np.exp(z[3] - np.exp(z[4]) * np.log(s)),
+        ((-3.0, 0.0), AMPLITUDE, EXPONENT, AMPLITUDE, EXPONENT),
+    ),
+    "kaplan": (
+        ("Pc", "alpha_P", "alpha_D", "Dc"),
+        lambda z, p, s: np.exp(np.exp(z[2]) * np.logaddexp(
+            np.exp(z[1] - z[2]) * (z[0] - np.log(p)), z[3] - np.log(s * TOKENS_PER_STEP))),
+        ((-30.0, 15.0), EXPONENT, EXPONENT, (0.0, 25.0)),
+    ),
+}
+TOKENS_PER_STEP = 2097152.0
+HUBER = 0.01
+
+
+def law_case(group, law, loss, space, p, s, y):
+    """The best of 300 seeded starts; parameters that run off to 0 or infinity are not in the chosen cases."""
+    p, s, y = (np.asarray(v, dtype=np.float64) for v in (p, s, y))
+    names, value, ranges = LAWS[law]
+
+    def residual(z):
+        with np.errstate(all="ignore"):
+            v = value(z, p, s)
+            difference = np.log(y) - np.log(v) if space == "log" else y - v
+        return np.nan_to_num(difference, nan=1e3, posinf=1e3, neginf=-1e3)
+
+    random = np.random.default_rng(0)
+    best = None
+    for _ in range(300):
+        start = [random.uniform(*r) for r in ranges]
+        options = {"xtol": 1e-15, "ftol": 1e-15, "gtol": 1e-15, "max_nfev": 3000, "x_scale": "jac"}
+        kind = {"loss": "huber", "f_scale": HUBER} if loss == "huber" else {}
+        found = least_squares(residual, start, **options, **kind)
+        if best is None or found.cost < best.cost:
+            best = found
+    parameters = dict(zip(names, (float(v) for v in np.exp(best.x))))
+    return {"group": group, "law": law, "loss": loss, "space": space, "objective": 2 * float(best.cost),
+            "parameters": parameters}
+
+
+def bootstrap_case(group, p, s, y, refits=2000):
+    """Quantiles of refits over resampled cells, around 2.5 % and 97.5 %: within Monte-Carlo error of another bootstrap."""
+    p, s, y = (np.asarray(v, dtype=np.float64) for v in (p, s, y))
+    random = np.random.default_rng(0)
+    axis = np.geomspace(LOW, HIGH, 14)
+    rows = []
+    while len(rows) < refits:
+        i = random.integers(0, len(y), len(y))
+        if len(set(p[i])) < 2 or len(set(s[i])) < 2:
+            continue
+        grid = sorted((inner((a, b), p[i], s[i], y[i])[0], a, b) for a in axis for b in axis)
+        best = (np.inf, None)
+        for _, a, b in grid[:2]:
+            found = minimize(lambda z: inner(clipped(np.exp(z)), p[i], s[i], y[i])[0], np.log([a, b]),
+                             method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 0.0, "maxiter": 300})
+            best = min(best, (found.fun, tuple(clipped(np.exp(found.x)))))
+        linear = inner(best[1], p[i], s[i], y[i])[1] * columns(best[1], p[i], s[i])[1]
+        rows.append([linear[0], linear[2], *best[1]])
+    rows = np.array(rows)
+    levels = [0.012, 0.038, 0.962, 0.988]
+    quantiles = {name: [float(q) for q in np.quantile(rows[:, k], levels)]
+                 for k, name in enumerate(("a", "c", "alpha", "beta"))}
+    return {"group": group, "refits": refits, "levels": levels, "quantiles": quantiles}
+
+
 def main():
-    """Fits every case and writes the file."""
+    """Fits every case and writes the files."""
     published = list(published_cases(Path(sys.argv[1]) if len(sys.argv) > 1 else None))
     cases = [fit(*case) for case in [*nano_cases(), *published, *synthetic_cases()]]
     OUT.parent.mkdir(parents=True, exist_ok=True)
     document = {"scipy": scipy.__version__, "published_source": PUBLISHED_SOURCE, "cases": cases}
     OUT.write_text(json.dumps(document, indent=1) + "\n")
+    chosen = [("text", "kaplan", "squares", "linear"), ("image", "kaplan", "squares", "linear"),
+              ("text", "kaplan", "huber", "log"), ("text", "additive", "squares", "log"),
+              ("image", "additive", "squares", "log"), ("speech", "additive", "huber", "linear"),
+              ("text", "additive", "huber", "log")]
+    groups = {case[0]: case[1:] for case in published}
+    laws = [law_case(f"published/{m}", *how, *groups[f"published/{m}"]) for m, *how in chosen]
+    boots = [bootstrap_case(name, *groups[name]) for name in ("published/text", "published/speech")]
+    document = {"scipy": scipy.__version__, "numpy": np.__version__, "tokens_per_step": TOKENS_PER_STEP,
+                "huber": HUBER, "laws": laws, "bootstraps": boots}
+    (OUT.parent / "laws.json").write_text(json.dumps(document, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -6,8 +6,10 @@
 //! the build engine.
 
 pub mod chunks;
+pub mod claims;
 mod error;
 pub mod fit_report;
+pub mod law_report;
 pub mod observations;
 pub mod scores;
 pub mod tokens;

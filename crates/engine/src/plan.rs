@@ -96,10 +96,8 @@ impl Workspace<'_> {
 
     /// `role`, or `role[cell]` where the stage is told the cell.
     pub(crate) fn input_name(&self, node: &Node, role: &str, up: NodeIndex) -> String {
-        let told = match node.work.roles() {
-            Roles::Any => true,
-            Roles::Named(roles) => roles.iter().any(|r| r.name == role && r.many),
-        };
+        let roles = node.work.roles();
+        let told = roles == Roles::Any || roles.find(role).is_some_and(|r| r.many);
         let cell = &self.node(up).cell;
         if told && !cell.0.is_empty() {
             format!("{role}[{cell}]")

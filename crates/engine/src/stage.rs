@@ -32,8 +32,40 @@ pub struct StageId {
 pub enum Roles {
     /// Exactly these roles, all of them required.
     Named(&'static [Role]),
+    /// These, of which the optional ones may be left out; the stage then sees no node for them.
+    WithOptional {
+        /// Roles that must be fed.
+        required: &'static [Role],
+        /// Roles that may be fed.
+        optional: &'static [Role],
+    },
     /// Any roles; the stage finds them by name (`command`).
     Any,
+}
+
+impl Roles {
+    /// The role called `name`, if the stage lists its roles and has it.
+    pub fn find(&self, name: &str) -> Option<Role> {
+        self.known().find(|role| role.name == name)
+    }
+
+    /// Every role that the stage lists.
+    pub fn known(&self) -> impl Iterator<Item = Role> + use<> {
+        let (required, optional): (&'static [Role], &'static [Role]) = match *self {
+            Self::Named(required) => (required, &[]),
+            Self::WithOptional { required, optional } => (required, optional),
+            Self::Any => (&[], &[]),
+        };
+        required.iter().chain(optional).copied()
+    }
+
+    /// The roles that must be fed.
+    pub fn required(&self) -> &'static [Role] {
+        match *self {
+            Self::Named(required) | Self::WithOptional { required, .. } => required,
+            Self::Any => &[],
+        }
+    }
 }
 
 /// One input role of a stage.
@@ -394,5 +426,33 @@ impl StageError {
             path: path.into(),
             source: without_path(source),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Role = Role {
+        name: "a",
+        many: true,
+    };
+    const B: Role = Role {
+        name: "b",
+        many: false,
+    };
+
+    #[test]
+    fn an_optional_role_is_known_and_not_required() {
+        let roles = Roles::WithOptional {
+            required: &[A],
+            optional: &[B],
+        };
+        assert_eq!(roles.find("b"), Some(B));
+        assert_eq!(roles.find("c"), None);
+        assert_eq!(roles.required(), [A]);
+        assert_eq!(roles.known().collect::<Vec<_>>(), [A, B]);
+        assert_eq!(Roles::Named(&[B]).required(), [B]);
+        assert_eq!(Roles::Any.known().count(), 0);
     }
 }

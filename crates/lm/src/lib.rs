@@ -5,6 +5,7 @@
 //! [`Protocol`]s. One window of tokens is one unit of work, computed on one thread from the same
 //! numbers in the same order, so scores do not depend on threads, order or batching.
 
+mod baseline;
 mod coder;
 mod error;
 mod gpt_neox;
@@ -18,6 +19,7 @@ mod tokenize;
 mod tokenizer;
 mod work;
 
+pub use baseline::{Baseline, BaselineParams, Method};
 pub use coder::{Decoder, Encoder, Length, TOKEN_BITS, decode_plane, encode_plane, token_width};
 pub use error::LmError;
 pub use gpt_neox::{Config, Model};

@@ -1,9 +1,9 @@
-//! Least squares on at most three columns with coefficients from 0 up.
+//! Least squares on a few columns, some of whose coefficients may not fall below 0.
 
 /// Coefficients, residuals and their sum of squares.
 #[derive(Clone, Debug)]
 pub(crate) struct Linear {
-    pub(crate) coefficients: [f64; 3],
+    pub(crate) coefficients: Vec<f64>,
     pub(crate) residuals: Vec<f64>,
     pub(crate) rss: f64,
     /// Orthonormal basis of the columns that take part.
@@ -19,65 +19,99 @@ impl Linear {
     }
 }
 
-/// Minimises |y - Σ xᵢ·columnᵢ|² over xᵢ ≥ 0 by trying every set of columns that may take part:
-/// with three columns that is eight, and exact.
-pub(crate) fn non_negative(columns: &[Vec<f64>; 3], y: &[f64]) -> Linear {
-    let all = solve(columns, [true; 3], y);
-    if let Some(all) = all.filter(|s| s.coefficients.iter().all(|x| *x >= 0.0)) {
+/// Minimises |y - Σ xᵢ·columnᵢ|² with xᵢ ≥ 0 where `bounded`.
+///
+/// Tries sets of columns that may take part, those first that leave out what came out negative; the
+/// problem is convex, so that the first set that meets the conditions of a minimum is it.
+pub(crate) fn bounded(columns: &[Vec<f64>], bounded: &[bool], y: &[f64]) -> Linear {
+    let every = (1_u32 << columns.len()) - 1;
+    let mask = |wanted: &dyn Fn(usize) -> bool| -> u32 {
+        (0..columns.len())
+            .filter(|i| wanted(*i))
+            .map(|i| 1 << i)
+            .sum()
+    };
+    let negative = |s: &Linear| mask(&|i| bounded[i] && s.coefficients[i] < 0.0);
+    let all = solve(columns, every, y);
+    let first = all.as_ref().map_or(0, negative);
+    if let Some(all) = all.filter(|_| first == 0) {
         return all;
     }
-    let subsets = [3u8, 5, 6, 1, 2, 4].into_iter();
-    let feasible = subsets.filter_map(|set| {
-        let taken = [set & 1 != 0, set & 2 != 0, set & 4 != 0];
-        solve(columns, taken, y).filter(|s| s.coefficients.iter().all(|x| *x >= 0.0))
+    let droppable = mask(&|i| bounded[i]);
+    let mut sets: Vec<u32> = (0..every)
+        .filter(|set| (every & !set) & !droppable == 0)
+        .collect();
+    sets.sort_by_key(|set| {
+        let left_out = every & !set;
+        (left_out.count_ones(), (left_out & !first).count_ones())
     });
-    feasible
-        .min_by(|a, b| a.rss.total_cmp(&b.rss))
-        .unwrap_or_else(|| Linear {
-            coefficients: [0.0; 3],
-            residuals: y.to_vec(),
-            rss: dot(y, y),
-            basis: Vec::new(),
-        })
+    let mut best: Option<Linear> = None;
+    for set in sets {
+        let Some(found) = solve(columns, set, y).filter(|s| negative(s) == 0) else {
+            continue;
+        };
+        if is_minimum(columns, every & !set, &found) {
+            return found;
+        }
+        if best.as_ref().is_none_or(|best| found.rss < best.rss) {
+            best = Some(found);
+        }
+    }
+    best.unwrap_or_else(|| Linear {
+        coefficients: vec![0.0; columns.len()],
+        residuals: y.to_vec(),
+        rss: dot(y, y),
+        basis: Vec::new(),
+    })
 }
 
-/// QR by twice-repeated Gram-Schmidt; none if the columns are dependent.
-fn solve(columns: &[Vec<f64>; 3], taken: [bool; 3], y: &[f64]) -> Option<Linear> {
-    let places: Vec<usize> = (0..3).filter(|i| taken[*i]).collect();
-    let mut basis: Vec<Vec<f64>> = Vec::new();
-    let mut r = [[0.0; 3]; 3];
+/// Whether none of the columns left out would lower the sum of squares with a coefficient above 0.
+fn is_minimum(columns: &[Vec<f64>], left_out: u32, found: &Linear) -> bool {
+    let outside = (0..columns.len()).filter(|i| left_out & (1 << i) != 0);
+    outside
+        .into_iter()
+        .all(|i| dot(&columns[i], &found.residuals) <= 0.0)
+}
+
+/// QR by twice-repeated Gram-Schmidt on the columns in `set`; none if they are dependent.
+fn solve(columns: &[Vec<f64>], set: u32, y: &[f64]) -> Option<Linear> {
+    let count = columns.len();
+    let places: Vec<usize> = (0..count).filter(|i| set & (1 << i) != 0).collect();
+    let mut basis: Vec<Vec<f64>> = Vec::with_capacity(places.len());
+    let mut r = vec![0.0; count * count];
     for (k, place) in places.iter().enumerate() {
         let mut q = columns[*place].clone();
         let norm = dot(&q, &q);
         for _ in 0..2 {
             for (i, b) in basis.iter().enumerate() {
                 let part = dot(b, &q);
-                r[i][k] += part;
+                r[i * count + k] += part;
                 subtract(&mut q, part, b);
             }
         }
         let left = dot(&q, &q);
-        if left <= 1e-24 * norm || norm == 0.0 {
+        if left.is_nan() || left <= 1e-24 * norm {
             return None;
         }
-        r[k][k] = libm::sqrt(left);
+        let length = libm::sqrt(left);
+        r[k * count + k] = length;
         for v in &mut q {
-            *v /= r[k][k];
+            *v /= length;
         }
         basis.push(q);
     }
     let mut residuals = y.to_vec();
-    let mut rhs = [0.0; 3];
+    let mut rhs = vec![0.0; places.len()];
     for (k, b) in basis.iter().enumerate() {
         rhs[k] = dot(b, &residuals);
         subtract(&mut residuals, rhs[k], b);
     }
-    let mut coefficients = [0.0; 3];
+    let mut coefficients = vec![0.0; count];
     for k in (0..places.len()).rev() {
         let above: f64 = (k + 1..places.len())
-            .map(|j| r[k][j] * coefficients[places[j]])
+            .map(|j| r[k * count + j] * coefficients[places[j]])
             .sum();
-        coefficients[places[k]] = (rhs[k] - above) / r[k][k];
+        coefficients[places[k]] = (rhs[k] - above) / r[k * count + k];
     }
     let rss = dot(&residuals, &residuals);
     Some(Linear {
@@ -102,17 +136,33 @@ fn subtract(target: &mut [f64], factor: f64, vector: &[f64]) {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_negative_coefficient_is_held_at_zero() {
-        let columns = [
+    fn columns() -> [Vec<f64>; 3] {
+        [
             vec![1.0; 4],
             vec![1.0, 2.0, 3.0, 4.0],
             vec![0.0, 1.0, 0.0, 1.0],
-        ];
+        ]
+    }
+
+    #[test]
+    fn a_negative_coefficient_is_held_at_zero_where_it_is_bounded() {
         let y = [4.0, 3.0, 2.0, 1.0];
-        let found = non_negative(&columns, &y);
+        let found = bounded(&columns(), &[true; 3], &y);
         assert_eq!(found.coefficients[1], 0.0);
-        assert!((found.coefficients[0] - 3.0).abs() < 1e-12 || found.coefficients[2] == 0.0);
-        assert!(found.rss <= 5.0 + 1e-12);
+        assert!((found.coefficients[0] - 2.5).abs() < 1e-12 && found.coefficients[2] == 0.0);
+        assert!((found.rss - 5.0).abs() < 1e-12);
+        let free = bounded(&columns(), &[true, false, true], &y);
+        assert!((free.coefficients[1] + 1.0).abs() < 1e-12 && free.rss < 1e-20);
+    }
+
+    #[test]
+    fn dependent_columns_and_nan_give_no_coefficients() {
+        let twice = [vec![1.0, 2.0], vec![2.0, 4.0]];
+        let found = bounded(&twice, &[false; 2], &[1.0, 1.0]);
+        assert_eq!(found.coefficients, [0.0, 0.0]);
+        assert_eq!(
+            bounded(&[vec![f64::NAN; 2]], &[false], &[1.0, 1.0]).rss,
+            2.0
+        );
     }
 }

@@ -1,12 +1,28 @@
-//! The `fit` stage: CR(P, S) = a + b·P^-α + c·S^-β for each protocol, modality and convention.
+//! The `fit` stage: laws of compression over parameters P, training steps S and tokens D, for each
+//! protocol, modality and convention of counting parameters.
 //!
-//! Separable least squares: for given exponents the amplitudes are a small non-negative linear
-//! problem, so that only (α, β) are searched, within bounds and from many starts.
+//! [`problem`](self) minimises: separable least squares where a law is linear in some parameters,
+//! Levenberg-Marquardt on all of them otherwise, from a grid of starts. Around the optimum it asks how
+//! well the parameters are known: covariance, bootstrap, profile likelihood, criteria, left-out cells.
 
+mod additive;
+mod descent;
+mod group;
+mod leave_out;
 mod linear;
+mod params;
+mod points;
+mod problem;
+mod profile;
+mod refits;
 mod report;
-mod solve;
 mod stage;
+mod statistics;
+#[cfg(test)]
+mod tests;
 
-pub use solve::{FitOptions, LawFit, fit_law};
-pub use stage::{Bounds, Fit, FitParams};
+pub use additive::LawFit;
+pub use params::{FitParams, Resample};
+pub use problem::{Loss, Space};
+pub(crate) use report::name_of;
+pub use stage::Fit;

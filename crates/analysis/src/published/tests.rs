@@ -1,7 +1,6 @@
-use std::path::Path;
-
 use super::*;
 use crate::table::{self, TableFormat};
+use crate::testing;
 
 const PAPER: &str = include_str!("../../../../assets/published/tables-2-3-4.csv");
 
@@ -36,10 +35,7 @@ fn run(table: &Table, csv: &str) -> Result<tempfile::TempDir, String> {
         sources: BTreeMap::from([("source".to_owned(), files)]),
         ..Inputs::default()
     };
-    let outputs = OutputDir::new(dir.path().to_owned());
-    let context = StageContext::alone(1, Path::new(""));
-    let ran = table.run(&inputs, &outputs, &context);
-    ran.map(|_| dir).map_err(|e| e.to_string())
+    testing::run(table, &inputs, 1)
 }
 
 #[test]

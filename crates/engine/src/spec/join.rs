@@ -15,19 +15,17 @@ const MOST_EDGES: usize = 20_000_000;
 
 /// Checks that the stage gets the inputs that its kind takes.
 pub(crate) fn check_roles(spec: &StageSpec<'_>, work: &dyn Stage) -> Vec<SpecError> {
-    let Roles::Named(roles) = work.roles() else {
-        return Vec::new();
-    };
+    let roles = work.roles();
     let kind = &spec.kind.text;
     let mut errors = Vec::new();
     for need in &spec.needs {
-        if !roles.iter().any(|role| role.name == need.role) {
+        if roles != Roles::Any && roles.find(&need.role).is_none() {
             let message = format!("`{kind}` takes no input called `{}`", need.role);
             let error = SpecError::at(need.role_span.clone(), message);
-            errors.push(error.choices(&need.role, roles.iter().map(|role| role.name)));
+            errors.push(error.choices(&need.role, roles.known().map(|role| role.name)));
         }
     }
-    for role in roles {
+    for role in roles.required() {
         if !spec.needs.iter().any(|need| need.role == role.name) {
             let message = format!("stage `{}` lacks its input `{}`", spec.name, role.name);
             let help = format!("add `needs: {{ {}: STAGE }}`", role.name);
@@ -127,10 +125,8 @@ fn check_fan_in(
     up: &Node,
     work: &dyn Stage,
 ) -> Result<(), SpecError> {
-    let Roles::Named(roles) = work.roles() else {
-        return Ok(());
-    };
-    if roles.iter().any(|role| role.name == need.role && role.many) {
+    let roles = work.roles();
+    if roles == Roles::Any || roles.find(&need.role).is_some_and(|role| role.many) {
         return Ok(());
     }
     let is_shared = |axis: &str| spec.over.iter().any(|(own, _)| *own == axis);
