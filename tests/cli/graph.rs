@@ -24,7 +24,7 @@ fn mermaid() {
 fn every_node() {
     let env = TestEnv::study();
     let output = env.cpipe(&["graph", "--nodes"]);
-    assert_eq!(output.text().lines().count(), 49);
+    assert_eq!(output.text().lines().count(), 53);
     let cell = "score[model=nano-25k,step=64,modality=text] ← weights[model=nano-25k,step=64], tokenize[modality=text]\n";
     assert!(output.text().contains(cell), "{}", output.text());
 }

@@ -43,7 +43,7 @@ fn what_a_plan_says_is_what_a_run_does() {
         .map(|node| node["node"].as_str().unwrap().to_owned())
         .collect();
     let run = env.run(&change);
-    assert_eq!(run.executed.len(), 3 + 3 + 27 + 3);
+    assert_eq!(run.executed.len(), 3 + 3 + 27 + 3 + 3 + 1);
     assert!(run.executed.iter().all(|node| may_run.contains(node)));
 }
 

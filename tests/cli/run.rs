@@ -5,12 +5,16 @@ use std::time::{Duration, SystemTime};
 
 use crate::env::{Run, TestEnv, repository};
 
-const OUTPUTS: [&str; 15] = [
+const OUTPUTS: [&str; 23] = [
+    "baselines.csv",
+    "baselines.md",
+    "baselines.tex",
     "cells.csv",
     "cells.md",
     "cells.parquet",
     "cells.tex",
     "chunks.parquet",
+    "draws.parquet",
     "figures/curves.png",
     "figures/curves.svg",
     "figures/grid.png",
@@ -21,6 +25,10 @@ const OUTPUTS: [&str; 15] = [
     "fits.json",
     "fits.md",
     "fits.tex",
+    "laws.csv",
+    "laws.json",
+    "laws.md",
+    "laws.tex",
 ];
 
 const CELLS: [&str; 20] = [
@@ -58,7 +66,7 @@ fn a_first_run_leaves_every_promised_file() {
     let env = TestEnv::study();
     let run = env.run(&[]);
     run.assert_done();
-    assert_eq!(run.executed.len(), 9 + 1 + 3 + 3 + 3 + 27 + 3);
+    assert_eq!(run.executed.len(), 9 + 1 + 3 + 3 + 3 + 27 + 3 + 1 + 3);
     let files = env.files("outputs");
     let names: Vec<&str> = files.keys().map(String::as_str).collect();
     assert_eq!(names, OUTPUTS);
@@ -108,7 +116,7 @@ fn a_second_run_executes_nothing_and_says_so() {
     let output = env.cpipe(&["run"]);
     output.assert_code(0);
     assert!(output.stdout.is_empty(), "stdout is data");
-    let expected = "up to date: 0 executed, 49 cached, 0 failed";
+    let expected = "up to date: 0 executed, 53 cached, 0 failed";
     assert!(output.stderr.starts_with(expected), "{}", output.stderr);
 }
 
@@ -149,8 +157,8 @@ fn a_changed_text_runs_the_text_cells_and_what_follows() {
         cells.iter().all(|node| node.contains("modality=text")),
         "{cells:?}"
     );
-    assert_eq!(cells.len(), 3 + 9);
-    assert_eq!(rest, ["aggregate", "fit", "plot"]);
+    assert_eq!(cells.len(), 4 + 9);
+    assert_eq!(rest, ["aggregate", "baselines", "fit", "plot"]);
 }
 
 #[test]
@@ -228,12 +236,12 @@ fn a_dry_run_changes_nothing() {
     assert!(
         output
             .text()
-            .ends_with("0 up to date, 49 would run or may have to\n")
+            .ends_with("0 up to date, 53 would run or may have to\n")
     );
     assert!(env.files("outputs").is_empty());
     assert!(env.files("cache/v1/actions").is_empty());
     assert!(env.files("cache/v1/blobs").is_empty());
-    assert_eq!(env.run(&[]).executed.len(), 49);
+    assert_eq!(env.run(&[]).executed.len(), 53);
     let before = env.files("outputs");
     env.cpipe(&["run", "--dry-run", "--set", "bootstrap=60"])
         .assert_code(0);
@@ -278,10 +286,8 @@ fn every_source_of_the_repository_is_as_declared() {
     let run = env.run(&[&file[..], &sources].concat());
     assert_eq!(run.assert_done().executed.len(), 25 + 1 + 3);
     let plan = env.cpipe(&[&["plan"], &file[..]].concat());
-    assert!(
-        plan.text()
-            .ends_with("29 up to date, 84 would run or may have to\n")
-    );
+    let ending = "29 up to date, 88 would run or may have to\n";
+    assert!(plan.text().ends_with(ending), "{}", plan.text());
 }
 
 #[test]
