@@ -88,3 +88,41 @@ impl Registry for Stages {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use cpipe_engine::spec::{self, Options};
+
+    use super::*;
+
+    /// What a score stage with these protocols is refused for, and the text that the error points at.
+    fn refused(protocols: &str) -> (String, String) {
+        let text = format!(
+            "version: 1\nname: x\nsources:\n  s: {{ path: Cargo.toml }}\nstages:\n  d:\n    \
+             run: {{ download: {{ source: s }} }}\n  score:\n    needs: {{ tokens: d, weights: d }}\n    \
+             run: {{ score: {{ protocols: {protocols} }} }}\n"
+        );
+        let loaded = spec::load(Path::new("."), &text, &Options::default(), &Stages);
+        let error = loaded.err().and_then(|errors| errors.into_iter().next());
+        let error = error.expect("the protocols are refused");
+        let place = error.span.map_or("", |span| &text[span]);
+        (error.message, place.to_owned())
+    }
+
+    #[test]
+    fn errors_in_protocols_point_at_what_is_wrong() {
+        for (protocols, message, place) in [
+            ("[paper, ful]", "unknown value `ful`", "ful"),
+            ("[{ mine: { flor: 1 } }]", "unknown key `flor`", "flor"),
+            ("[{ paper: {} }]", "is a preset", "paper"),
+            ("[{ mine: { floor: 2.0 } }]", "2 is not between", "2.0"),
+            ("[full, full]", "named twice", "full"),
+        ] {
+            let (found, at) = refused(protocols);
+            assert!(found.contains(message), "{protocols}: {found}");
+            assert_eq!(at, place, "{protocols}");
+        }
+    }
+}

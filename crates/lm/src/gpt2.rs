@@ -5,9 +5,8 @@ use std::ops::Range;
 use serde::Deserialize;
 
 use crate::LmError;
-use crate::kernels::{
-    Activation, After, Heads, Matrix, Rotary, causal_attention, layer_norm, linear,
-};
+use crate::kernels::{Activation, After, Heads, Matrix, Rotary, causal_attention, layer_norm};
+use crate::linear::Linear;
 use crate::model::{self, Body, Built, embed};
 use crate::weights::Tensors;
 
@@ -77,17 +76,6 @@ impl Config {
 struct Norm {
     weight: Vec<f32>,
     bias: Vec<f32>,
-}
-
-struct Linear {
-    weight: Matrix,
-    bias: Vec<f32>,
-}
-
-impl Linear {
-    fn apply(&self, out: &mut [f32], x: &[f32], after: After) {
-        linear(out, self.weight.rows(), x, &self.weight, &self.bias, after);
-    }
 }
 
 struct Layer {

@@ -13,6 +13,7 @@ mod gpt2;
 mod gpt_neox;
 mod journal;
 mod kernels;
+mod linear;
 mod llama;
 mod mamba;
 mod model;

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::LmError;
-use crate::kernels::{After, Matrix, Scan, linear, rms_norm, selective_scan};
+use crate::kernels::{After, Matrix, Scan, rms_norm, selective_scan};
+use crate::linear::{self, Linear};
 use crate::model::{self, Body, Built, embed};
 use crate::weights::Tensors;
 
@@ -81,17 +82,6 @@ impl Config {
     }
 }
 
-struct Linear {
-    weight: Matrix,
-    bias: Vec<f32>,
-}
-
-impl Linear {
-    fn apply(&self, out: &mut [f32], x: &[f32], after: After) {
-        linear(out, self.weight.rows(), x, &self.weight, &self.bias, after);
-    }
-}
-
 struct Layer {
     norm: Vec<f32>,
     /// To the channels of the recurrence and those of its gate.
@@ -116,12 +106,8 @@ pub(crate) fn build(file: &model::Config<'_>, tensors: &mut Tensors<'_>) -> Resu
     let rank = config.check().map_err(|reason| file.bad(reason))?;
     let shape = [config.vocab_size, config.hidden_size];
     let embedding = tensors.matrix("backbone.embeddings.weight", shape)?;
-    let output = if config.tie_word_embeddings {
-        tensors.discard("lm_head.weight");
-        embedding.clone()
-    } else {
-        tensors.matrix("lm_head.weight", shape)?
-    };
+    let tied = config.tie_word_embeddings;
+    let output = linear::output(tensors, "lm_head.weight", &embedding, tied)?;
     let embedded = tensors.elements();
     let layers = (0..config.num_hidden_layers)
         .map(|i| layer(tensors, &config, rank, &format!("backbone.layers.{i}")))
@@ -152,15 +138,8 @@ fn layer(
         config.state_size,
     );
     let mixer = format!("{at}.mixer");
-    let mut dense = |name: &str, from: usize, to: usize, biased: bool| -> Result<Linear, LmError> {
-        Ok(Linear {
-            weight: tensors.matrix(&format!("{mixer}.{name}.weight"), [to, from])?,
-            bias: if biased {
-                tensors.vector(&format!("{mixer}.{name}.bias"), to)?
-            } else {
-                vec![0.0; to]
-            },
-        })
+    let mut dense = |name: &str, from: usize, to: usize, biased: bool| {
+        Linear::load(tensors, &format!("{mixer}.{name}"), from, to, biased)
     };
     let input = dense("in_proj", d, 2 * channels, config.use_bias)?;
     let select = dense("x_proj", channels, rank + 2 * states, false)?;
@@ -170,11 +149,12 @@ fn layer(
     let kernel = [channels, 1, config.conv_kernel];
     let scan = Scan {
         convolution: tensors.values(&format!("{mixer}.conv1d.weight"), &kernel)?,
-        convolution_bias: if config.use_conv_bias {
-            tensors.vector(&format!("{mixer}.conv1d.bias"), channels)?
-        } else {
-            vec![0.0; channels]
-        },
+        convolution_bias: linear::bias(
+            tensors,
+            &format!("{mixer}.conv1d"),
+            channels,
+            config.use_conv_bias,
+        )?,
         decay: logarithms.into_iter().map(|a| -libm::expf(a)).collect(),
         skip: tensors.vector(&format!("{mixer}.D"), channels)?,
     };

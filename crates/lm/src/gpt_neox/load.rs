@@ -1,9 +1,9 @@
 //! The model's parts out of its tensors.
 
 use super::config::Config;
-use super::model::{Layer, Linear, Norm};
+use super::model::{Layer, Norm};
 use crate::LmError;
-use crate::kernels::Matrix;
+use crate::linear::Linear;
 use crate::weights::Tensors;
 
 pub(super) struct Loader<'a, 't> {
@@ -12,16 +12,6 @@ pub(super) struct Loader<'a, 't> {
 }
 
 impl Loader<'_, '_> {
-    pub(super) fn output(&mut self, embedding: &Matrix) -> Result<Matrix, LmError> {
-        let name = "embed_out.weight";
-        if self.config.tie_word_embeddings {
-            self.tensors.discard(name);
-            return Ok(embedding.clone());
-        }
-        let shape = [self.config.vocab_size, self.config.hidden_size];
-        self.tensors.matrix(name, shape)
-    }
-
     pub(super) fn layer(&mut self, at: &str) -> Result<Layer, LmError> {
         let (d, f) = (self.config.hidden_size, self.config.intermediate_size);
         let biased = self.config.attention_bias;
@@ -52,12 +42,6 @@ impl Loader<'_, '_> {
         to: usize,
         biased: bool,
     ) -> Result<Linear, LmError> {
-        let weight = self.tensors.matrix(&format!("{at}.weight"), [to, from])?;
-        let bias = if biased {
-            self.tensors.vector(&format!("{at}.bias"), to)?
-        } else {
-            vec![0.0; to]
-        };
-        Ok(Linear { weight, bias })
+        Linear::load(self.tensors, at, from, to, biased)
     }
 }

@@ -5,9 +5,8 @@ use std::ops::Range;
 use super::config::Config;
 use super::load::Loader;
 use crate::LmError;
-use crate::kernels::{
-    Activation, After, Heads, Matrix, Rotary, causal_attention, layer_norm, linear,
-};
+use crate::kernels::{Activation, After, Heads, Matrix, Rotary, causal_attention, layer_norm};
+use crate::linear::{self, Linear};
 use crate::model::{self, Body, Built, embed};
 use crate::weights::Tensors;
 
@@ -15,12 +14,6 @@ pub(super) struct Norm {
     pub(super) weight: Vec<f32>,
     pub(super) bias: Vec<f32>,
     pub(super) eps: f32,
-}
-
-/// A linear layer; the matrix stands as in its file, a row for each output.
-pub(super) struct Linear {
-    pub(super) weight: Matrix,
-    pub(super) bias: Vec<f32>,
 }
 
 pub(super) struct Layer {
@@ -52,7 +45,8 @@ pub(crate) fn build(file: &model::Config<'_>, tensors: &mut Tensors<'_>) -> Resu
     };
     let shape = [config.vocab_size, config.hidden_size];
     let embedding = loader.tensors.matrix("gpt_neox.embed_in.weight", shape)?;
-    let output = loader.output(&embedding)?;
+    let tied = config.tie_word_embeddings;
+    let output = linear::output(loader.tensors, "embed_out.weight", &embedding, tied)?;
     let embedded = loader.tensors.elements();
     let layers = (0..config.num_hidden_layers)
         .map(|i| loader.layer(&format!("gpt_neox.layers.{i}")))
@@ -133,12 +127,6 @@ impl GptNeox {
 impl Norm {
     fn apply(&self, out: &mut [f32], x: &[f32]) {
         layer_norm(out, x, &self.weight, &self.bias, self.eps);
-    }
-}
-
-impl Linear {
-    fn apply(&self, out: &mut [f32], x: &[f32], after: After) {
-        linear(out, self.weight.rows(), x, &self.weight, &self.bias, after);
     }
 }
 

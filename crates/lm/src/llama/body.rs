@@ -6,22 +6,10 @@ use super::config::Config;
 use super::experts::Experts;
 use super::load::Loader;
 use crate::LmError;
-use crate::kernels::{
-    Activation, After, Heads, Matrix, Rotary, causal_attention, linear, rms_norm,
-};
+use crate::kernels::{Activation, After, Heads, Matrix, Rotary, causal_attention, rms_norm};
+use crate::linear::{self, Linear};
 use crate::model::{self, Body, Built, embed};
 use crate::weights::Tensors;
-
-pub(super) struct Linear {
-    pub(super) weight: Matrix,
-    pub(super) bias: Vec<f32>,
-}
-
-impl Linear {
-    pub(super) fn apply(&self, out: &mut [f32], stride: usize, x: &[f32], after: After) {
-        linear(out, stride, x, &self.weight, &self.bias, after);
-    }
-}
 
 /// `down(silu(gate(x)) · up(x))`.
 pub(super) struct Gated {
@@ -36,9 +24,9 @@ impl Gated {
         let (width, inner) = (self.gate.weight.columns(), self.gate.weight.rows());
         let mut wide = vec![0.0; x.len() / width * inner];
         self.gate
-            .apply(&mut wide, inner, x, After::Activate(Activation::Silu));
-        self.up.apply(&mut wide, inner, x, After::Multiply);
-        self.down.apply(out, width, &wide, After::Add);
+            .apply(&mut wide, x, After::Activate(Activation::Silu));
+        self.up.apply(&mut wide, x, After::Multiply);
+        self.down.apply(out, &wide, After::Add);
     }
 }
 
@@ -72,12 +60,8 @@ pub(crate) fn build(file: &model::Config<'_>, tensors: &mut Tensors<'_>) -> Resu
     config.check().map_err(|reason| file.bad(reason))?;
     let shape = [config.vocab_size, config.hidden_size];
     let embedding = tensors.matrix("model.embed_tokens.weight", shape)?;
-    let output = if config.tie_word_embeddings {
-        tensors.discard("lm_head.weight");
-        embedding.clone()
-    } else {
-        tensors.matrix("lm_head.weight", shape)?
-    };
+    let tied = config.tie_word_embeddings;
+    let output = linear::output(tensors, "lm_head.weight", &embedding, tied)?;
     let embedded = tensors.elements();
     let mut loader = Loader {
         tensors,
@@ -137,7 +121,7 @@ impl Llama {
         let mut qkv = vec![0.0; rows * row];
         let mut at = 0;
         for part in [&layer.query, &layer.key, &layer.value] {
-            part.apply(&mut qkv[at..], row, normed, After::Store);
+            part.apply_apart(&mut qkv[at..], row, normed, After::Store);
             at += part.weight.rows();
         }
         let inner = heads.count * heads.size;
@@ -151,6 +135,6 @@ impl Llama {
                 &self.rotary,
             );
         }
-        layer.output.apply(x, width, &mixed, After::Add);
+        layer.output.apply(x, &mixed, After::Add);
     }
 }

@@ -1,7 +1,8 @@
 //! A feed-forward layer of which each token uses the experts that a router sends it to.
 
-use super::body::{Gated, Linear};
+use super::body::Gated;
 use crate::kernels::After;
+use crate::linear::Linear;
 
 pub(super) struct Experts {
     pub(super) router: Linear,
@@ -16,7 +17,7 @@ impl Experts {
         let width = self.router.weight.columns();
         let count = self.experts.len();
         let mut scores = vec![0.0; normed.len() / width * count];
-        self.router.apply(&mut scores, count, normed, After::Store);
+        self.router.apply(&mut scores, normed, After::Store);
         let sent: Vec<Vec<(usize, f32)>> =
             scores.chunks_exact(count).map(|s| self.choose(s)).collect();
         for (number, expert) in self.experts.iter().enumerate() {

@@ -1,9 +1,10 @@
 //! The model's parts out of its tensors.
 
-use super::body::{FeedForward, Gated, Layer, Linear};
+use super::body::{FeedForward, Gated, Layer};
 use super::config::Config;
 use super::experts::Experts;
 use crate::LmError;
+use crate::linear::Linear;
 use crate::weights::Tensors;
 
 pub(super) struct Loader<'a, 't> {
@@ -87,12 +88,6 @@ impl Loader<'_, '_> {
         to: usize,
         biased: bool,
     ) -> Result<Linear, LmError> {
-        let weight = self.tensors.matrix(&format!("{at}.weight"), [to, from])?;
-        let bias = if biased {
-            self.tensors.vector(&format!("{at}.bias"), to)?
-        } else {
-            vec![0.0; to]
-        };
-        Ok(Linear { weight, bias })
+        Linear::load(self.tensors, at, from, to, biased)
     }
 }
