@@ -17,7 +17,7 @@ pub(crate) fn fit(pipeline: &PipelineArgs, args: &FitArgs) -> Result<u8, CliErro
 fn predict(pipeline: &PipelineArgs, args: &PredictArgs) -> Result<u8, CliError> {
     let session = Session::open(pipeline)?;
     let index = fit_node(&session, args.stage.as_deref())?;
-    let node = session.pipeline.graph.dag[index].label().to_owned();
+    let node = session.pipeline.graph.dag[index].label();
     let workspace = session.workspace();
     let manifest = session.manifest(index)?;
     let path = |output: &str| cat::blob_path(&workspace, &manifest, &node, output);

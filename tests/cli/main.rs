@@ -13,6 +13,7 @@ mod graph;
 mod interrupt;
 mod layout;
 mod plan;
+mod published;
 mod readme;
 mod records;
 mod run;

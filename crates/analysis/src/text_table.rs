@@ -60,6 +60,7 @@ fn escape(text: &str) -> String {
             '~' => out.push_str("\\textasciitilde{}"),
             '^' => out.push_str("\\textasciicircum{}"),
             '\\' => out.push_str("\\textbackslash{}"),
+            '<' | '>' | '|' => out.extend(['$', c, '$']),
             '±' => out.push_str("$\\pm$"),
             'α' => out.push_str("$\\alpha$"),
             'β' => out.push_str("$\\beta$"),
@@ -97,6 +98,6 @@ mod tests {
         let text = table().latex();
         assert!(text.contains("\\caption{CR, 95 \\% interval}"), "{text}");
         assert!(text.contains("a\\_b & R$^2$ \\\\"), "{text}");
-        assert!(text.contains("x|y \\& z & 0.5 $\\pm$ 0.1 \\\\"), "{text}");
+        assert!(text.contains("x$|$y \\& z & 0.5 $\\pm$ 0.1 \\\\"), "{text}");
     }
 }

@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cpipe_data::chunks::{self, Header};
 use cpipe_engine::stage::{
@@ -12,10 +12,10 @@ use serde_json::Value;
 
 use crate::cut::{self, Piece, Stream};
 use crate::error::CorpusError;
-use crate::{audio, image, pictures};
+use crate::{audio, columns, image, pictures};
 
 /// How files become bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decoder {
     /// Every file as it is, in name order.
@@ -25,7 +25,36 @@ pub enum Decoder {
     /// PNG and JPEG, also in the column `image` of Parquet files: 8-bit grayscale patches.
     Image,
     /// FLAC and WAV: 16-bit little-endian mono PCM.
+    #[serde(alias = "audio")]
     Speech,
+    /// Columns of CSV files: the fields of a record, in the order asked for, each ended by a line
+    /// feed.
+    Csv(Csv),
+    /// Files of some kinds below a folder, as they are, in name order.
+    Files(Files),
+}
+
+/// What is taken of CSV files, whose first record names the columns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Csv {
+    /// Names of the columns.
+    pub columns: Vec<String>,
+    /// What stands between fields.
+    #[serde(default = "comma")]
+    pub delimiter: char,
+}
+
+fn comma() -> char {
+    ','
+}
+
+/// Which files of a folder are taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Files {
+    /// How their names end, without the dot.
+    pub extensions: Vec<String>,
 }
 
 /// Which chunks are taken.
@@ -144,6 +173,9 @@ impl Chunk {
             );
             return refuse("bytes", message);
         }
+        if let Some((field, message)) = wrong_decoder(&params.decode) {
+            return refuse(field, message.to_owned());
+        }
         if params.count == Some(0) {
             return refuse("count", "at least one chunk must be taken".into());
         }
@@ -158,27 +190,22 @@ impl Chunk {
         files: &BTreeMap<String, PathBuf>,
         context: &StageContext<'_>,
     ) -> Result<Pieces, StageError> {
-        let chosen = select(files, self.0.decode)?;
+        let chosen = select(files, &self.0.decode)?;
         let total = chosen.len() as u64;
         let mut pieces = Pieces::default();
         let mut streams = Vec::new();
         for (done, (name, path)) in chosen.into_iter().enumerate() {
             context.check_cancelled()?;
-            let bytes = match self.0.decode {
-                Decoder::Image => {
-                    pictures::each(name, path, &mut |picture, bytes| {
-                        context.check_cancelled()?;
-                        Ok(self.picture(picture, bytes, &mut pieces)?)
-                    })?;
-                    continue;
-                }
-                Decoder::Speech => audio::pcm(name, path, self.0.sample_rate)?,
-                Decoder::Raw | Decoder::Text => {
-                    fs_err::read(path).map_err(|e| StageError::io(path, e))?
-                }
-            };
-            let file = name.clone();
-            streams.push(Stream { file, bytes });
+            if self.0.decode == Decoder::Image {
+                pictures::each(name, path, &mut |picture, bytes| {
+                    context.check_cancelled()?;
+                    Ok(self.picture(picture, bytes, &mut pieces)?)
+                })?;
+            } else {
+                let bytes = self.stream(name, path)?;
+                let file = name.clone();
+                streams.push(Stream { file, bytes });
+            }
             (context.progress)(done as u64 + 1, total, "files");
         }
         pieces.add(cut::cut_joined(&streams, self.0.bytes));
@@ -206,6 +233,32 @@ impl Chunk {
         pieces.add(vec![image::crop(name, bytes, p.patch, &mut random)?]);
         Ok(())
     }
+
+    /// The bytes of a file that is no image.
+    fn stream(&self, name: &str, path: &Path) -> Result<Vec<u8>, StageError> {
+        match &self.0.decode {
+            Decoder::Speech => Ok(audio::pcm(name, path, self.0.sample_rate)?),
+            Decoder::Csv(csv) => Ok(columns::fields(name, path, csv)?),
+            _ => fs_err::read(path).map_err(|e| StageError::io(path, e)),
+        }
+    }
+}
+
+/// What is wrong with a decoder's own parameters.
+fn wrong_decoder(decoder: &Decoder) -> Option<(&'static str, &'static str)> {
+    match decoder {
+        Decoder::Csv(csv) if csv.columns.is_empty() => {
+            Some(("decode.csv.columns", "at least one column is needed"))
+        }
+        Decoder::Csv(csv) if !csv.delimiter.is_ascii() => {
+            Some(("decode.csv.delimiter", "a delimiter is one ASCII character"))
+        }
+        Decoder::Files(files) if files.extensions.is_empty() => Some((
+            "decode.files.extensions",
+            "at least one extension is needed",
+        )),
+        _ => None,
+    }
 }
 
 /// What a source was cut into.
@@ -224,19 +277,26 @@ impl Pieces {
 }
 
 /// The files that a decoder takes, in name order.
-fn select(
-    files: &BTreeMap<String, PathBuf>,
-    decoder: Decoder,
-) -> Result<Vec<(&String, &PathBuf)>, CorpusError> {
-    let (extensions, expected): (&[&str], _) = match decoder {
-        Decoder::Raw | Decoder::Text => (&[""], "file"),
+fn select<'f>(
+    files: &'f BTreeMap<String, PathBuf>,
+    decoder: &Decoder,
+) -> Result<Vec<(&'f String, &'f PathBuf)>, CorpusError> {
+    let fixed = |endings: &[&str]| endings.iter().map(|e| (*e).to_owned()).collect();
+    let (endings, expected): (Vec<String>, &'static str) = match decoder {
+        Decoder::Raw | Decoder::Text => (fixed(&[""]), "file"),
         Decoder::Image => (
-            &[".png", ".jpg", ".jpeg", ".parquet"],
+            fixed(&[".png", ".jpg", ".jpeg", ".parquet"]),
             "PNG, JPEG or Parquet file",
         ),
-        Decoder::Speech => (&[".flac", ".wav"], "FLAC or WAV file"),
+        Decoder::Speech => (fixed(&[".flac", ".wav"]), "FLAC or WAV file"),
+        Decoder::Csv(_) => (fixed(&[".csv", ".tsv"]), "CSV file"),
+        Decoder::Files(files) => {
+            let ending = |e: &String| format!(".{}", e.to_lowercase());
+            let endings = files.extensions.iter().map(ending).collect();
+            (endings, "file with one of the `extensions`")
+        }
     };
-    let taken = |name: &str| extensions.iter().any(|e| name.to_lowercase().ends_with(e));
+    let taken = |name: &str| endings.iter().any(|e| name.to_lowercase().ends_with(e));
     let chosen: Vec<_> = files.iter().filter(|(name, _)| taken(name)).collect();
     if chosen.is_empty() {
         return Err(CorpusError::NothingToDecode {

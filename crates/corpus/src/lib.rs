@@ -2,6 +2,7 @@
 
 mod audio;
 mod chunk;
+mod columns;
 mod cut;
 mod download;
 mod error;
@@ -12,7 +13,7 @@ mod image;
 mod pictures;
 mod unpack;
 
-pub use chunk::{Chunk, ChunkParams, Crops, Decoder, Order, Patch};
+pub use chunk::{Chunk, ChunkParams, Crops, Csv, Decoder, Files, Order, Patch};
 pub use download::Download;
 pub use error::CorpusError;
 pub use fetch::Fetcher;

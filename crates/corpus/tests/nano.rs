@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use cpipe_corpus::{Chunk, ChunkParams, Crops, Decoder, Order, Patch};
+use cpipe_corpus::{Chunk, ChunkParams, Crops, Csv, Decoder, Files, Order, Patch};
 use cpipe_data::chunks::ChunkSet;
 use cpipe_engine::stage::{
     InputArtifact, InputNode, Inputs, OutputDir, Stage, StageContext, StageError,
@@ -108,4 +108,36 @@ fn too_many_chunks_and_nothing_to_decode_are_said_plainly() {
             .contains("no FLAC or WAV file among its 7 files"),
         "{error}"
     );
+}
+
+#[test]
+fn further_modalities_are_a_decoder_with_parameters() {
+    let out = tempfile::tempdir().unwrap();
+    let decode: Decoder = serde_json::from_str(r#"{"files": {"extensions": ["TXT"]}}"#).unwrap();
+    let set = run(&assets().join("text"), params(decode, 64), out.path()).unwrap();
+    let found: Vec<u8> = set.iter().flatten().copied().collect();
+    assert!(found == std::fs::read(assets().join("text.bin")).unwrap());
+    let table = std::fs::read_to_string(assets().join("../eval_reference_chunks.csv")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.csv"), &table).unwrap();
+    let decode: Decoder = serde_json::from_str(r#"{"csv": {"columns": ["modality"]}}"#).unwrap();
+    let set = run(folder.path(), params(decode, 2), out.path()).unwrap();
+    assert!(set.iter().next().unwrap().starts_with(b"text\ntext\n"));
+    let audio: Decoder = serde_json::from_str("\"audio\"").unwrap();
+    assert_eq!(audio, Decoder::Speech);
+}
+
+#[test]
+fn parameters_of_decoders_are_checked() {
+    let csv = |delimiter, columns| Decoder::Csv(Csv { columns, delimiter });
+    for (decode, field) in [
+        (csv(',', vec![]), "decode.csv.columns"),
+        (csv('é', vec!["a".into()]), "decode.csv.delimiter"),
+        (
+            Decoder::Files(Files { extensions: vec![] }),
+            "decode.files.extensions",
+        ),
+    ] {
+        assert_eq!(Chunk::new(params(decode, 1)).unwrap_err().0, field);
+    }
 }

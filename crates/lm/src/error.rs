@@ -54,9 +54,6 @@ pub enum LmError {
     /// Tokens that the model or the protocol cannot take.
     #[error("{0}")]
     Tokens(String),
-    /// The tensor library refused.
-    #[error("computation failed: {0}")]
-    Compute(#[from] candle_core::Error),
     /// An artifact is damaged.
     #[error(transparent)]
     Format(#[from] FormatError),

@@ -2,27 +2,33 @@
 //!
 //! Two stages. [`Tokenize`] maps chunks to token ids and proves that nothing was lost on the way.
 //! [`Score`] runs a causal language model over them and accounts for every bit under one or more
-//! [`Protocol`]s. One window of tokens is one unit of work, computed on one thread from the same
-//! numbers in the same order, so scores do not depend on threads, order or batching.
+//! [`Protocol`]s. Every element of a result is computed by the same operations in the same order, so
+//! scores do not depend on threads, order or batching. [`Baseline`] compresses the same chunks with
+//! classical methods.
 
 mod baseline;
 mod coder;
 mod error;
+mod gpt2;
 mod gpt_neox;
 mod journal;
 mod kernels;
+mod llama;
+mod mamba;
+mod model;
 mod model_cache;
 mod protocol;
 mod score;
 mod sequence;
 mod tokenize;
 mod tokenizer;
+mod weights;
 mod work;
 
 pub use baseline::{Baseline, BaselineParams, Method};
 pub use coder::{Decoder, Encoder, Length, TOKEN_BITS, decode_plane, encode_plane, token_width};
 pub use error::LmError;
-pub use gpt_neox::{Config, Model};
+pub use model::Model;
 pub use protocol::{
     Average, CodeLength, ContextRule, Denominator, FirstToken, ModelShape, Plan, Preset, Protocol,
     Rules, Side, Sliding, Window,

@@ -48,6 +48,10 @@ fn deviation(dir: &Path) -> f64 {
         .map(|ids| Sequence::whole(ids))
         .collect();
     let results = model.log_probs(&batch).unwrap();
+    for (sequence, result) in batch.iter().zip(&results) {
+        let alone = model.log_probs(std::slice::from_ref(sequence)).unwrap();
+        assert_eq!(alone[0], *result, "{}: the batch shows", dir.display());
+    }
     for (ours, theirs) in results.iter().zip(&expected.logprobs) {
         assert_eq!(ours.len(), theirs.len());
         for (a, b) in ours.iter().zip(theirs) {

@@ -45,7 +45,8 @@ fn tokens() -> Option<Vec<Vec<u32>>> {
 fn digest(ids: &[u32]) -> String {
     let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
     let hash = Sha256::digest(&bytes);
-    hash[..4].iter().map(|b| format!("{b:02x}")).collect()
+    let first = u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]);
+    format!("{first:08x}")
 }
 
 #[test]

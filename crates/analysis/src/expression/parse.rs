@@ -195,6 +195,8 @@ fn binary(operator: Operator, left: Expr, right: Expr) -> Expr {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn wrong(formula: &str) -> String {
@@ -240,6 +242,16 @@ mod tests {
                 parse(&formula).expect_err("deep").message,
                 "nested too deeply"
             );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "[a-zP0-9.^*/+()<>=,eE αβ-]{0,30}") {
+            if let Err(mistake) = parse(&text) {
+                prop_assert!(mistake.at <= text.chars().count());
+                prop_assert!(mistake.show(&text).contains(&mistake.message));
+            }
         }
     }
 }

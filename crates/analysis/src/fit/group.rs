@@ -5,9 +5,10 @@ use cpipe_data::law_report::{LawFit, Parameter};
 use cpipe_data::observations::Observation;
 
 use super::leave_out;
-use super::params::FitParams;
+use super::method::{Loss, Space};
+use super::params::{FitParams, Resample};
 use super::points::{check, points};
-use super::problem::{Found, Loss, Points, Problem, Space};
+use super::problem::{Found, Points, Problem};
 use super::profile;
 use super::refits::{ChunkRatios, Draw, Refits};
 use super::report::describe;
@@ -34,6 +35,9 @@ impl Group<'_> {
     pub(super) fn fit(&self, params: &FitParams, law: &Law) -> Result<Fitted, String> {
         let points = points(&self.cells, self.convention, params.tokens_per_step)?;
         check(&points, law)?;
+        if params.resample == Resample::Chunks && self.chunks.is_none() {
+            return Err("some cells have no chunks to resample".into());
+        }
         let mut problem = Problem::new(law, &points, params.method());
         let best = problem.solve(None);
         if !best.objective.is_finite() {
@@ -63,7 +67,7 @@ impl Group<'_> {
             law: law.name.clone(),
             formula: law.formula.clone(),
             method: describe(params),
-            warnings: warnings(&parameters),
+            warnings: warnings(law, &parameters, &bootstrap),
             parameters,
             covariance: known.covariance,
             n: points.y.len(),
@@ -207,7 +211,7 @@ fn parameters(
 }
 
 /// Plain words for what the numbers alone would hide.
-fn warnings(parameters: &[Parameter]) -> Vec<String> {
+fn warnings(law: &Law, parameters: &[Parameter], bootstrap: &[Draw]) -> Vec<String> {
     let mut warnings = Vec::new();
     for Parameter {
         name,
@@ -226,6 +230,16 @@ fn warnings(parameters: &[Parameter]) -> Vec<String> {
             ));
         } else if *lo <= 0.0 && *value > 0.0 {
             warnings.push(format!("{name} can't be told from 0"));
+        }
+    }
+    for (place, range) in law.parameters.iter().enumerate() {
+        let at_bound = |draw: &&Draw| draw[place] <= range.min || draw[place] >= range.max;
+        let percent = 100 * bootstrap.iter().filter(at_bound).count() / bootstrap.len().max(1);
+        if percent > 0 {
+            let name = &range.name;
+            warnings.push(format!(
+                "{name} stands at a bound in {percent} % of the refits"
+            ));
         }
     }
     warnings

@@ -6,14 +6,14 @@ pub(crate) struct Linear {
     pub(crate) coefficients: Vec<f64>,
     pub(crate) residuals: Vec<f64>,
     pub(crate) rss: f64,
-    /// Orthonormal basis of the columns that take part.
-    basis: Vec<Vec<f64>>,
+    /// Orthonormal basis of the columns that take part, one after the other.
+    basis: Vec<f64>,
 }
 
 impl Linear {
     /// Takes out of `vector` what the columns that take part can express.
     pub(crate) fn project_out(&self, vector: &mut [f64]) {
-        for q in &self.basis {
+        for q in self.basis.chunks_exact(vector.len().max(1)) {
             subtract(vector, dot(q, vector), q);
         }
     }
@@ -75,43 +75,45 @@ fn is_minimum(columns: &[Vec<f64>], left_out: u32, found: &Linear) -> bool {
 
 /// QR by twice-repeated Gram-Schmidt on the columns in `set`; none if they are dependent.
 fn solve(columns: &[Vec<f64>], set: u32, y: &[f64]) -> Option<Linear> {
-    let count = columns.len();
-    let places: Vec<usize> = (0..count).filter(|i| set & (1 << i) != 0).collect();
-    let mut basis: Vec<Vec<f64>> = Vec::with_capacity(places.len());
-    let mut r = vec![0.0; count * count];
-    for (k, place) in places.iter().enumerate() {
-        let mut q = columns[*place].clone();
-        let norm = dot(&q, &q);
+    let (count, n) = (columns.len(), y.len().max(1));
+    let taken = |place: &usize| set & (1 << place) != 0;
+    let mut basis: Vec<f64> = Vec::with_capacity(count * n);
+    // Row by row, by the places of the columns; the last column is that of the right-hand side.
+    let width = count + 1;
+    let mut r = vec![0.0; count * width];
+    for place in (0..count).filter(taken) {
+        let norm = dot(&columns[place], &columns[place]);
+        let done = basis.len();
+        basis.extend(&columns[place]);
+        let (before, q) = basis.split_at_mut(done);
         for _ in 0..2 {
-            for (i, b) in basis.iter().enumerate() {
-                let part = dot(b, &q);
-                r[i * count + k] += part;
-                subtract(&mut q, part, b);
+            for (earlier, b) in (0..count).filter(taken).zip(before.chunks_exact(n)) {
+                let part = dot(b, q);
+                r[earlier * width + place] += part;
+                subtract(q, part, b);
             }
         }
-        let left = dot(&q, &q);
+        let left = dot(q, q);
         if left.is_nan() || left <= 1e-24 * norm {
             return None;
         }
         let length = libm::sqrt(left);
-        r[k * count + k] = length;
-        for v in &mut q {
+        r[place * width + place] = length;
+        for v in q {
             *v /= length;
         }
-        basis.push(q);
     }
     let mut residuals = y.to_vec();
-    let mut rhs = vec![0.0; places.len()];
-    for (k, b) in basis.iter().enumerate() {
-        rhs[k] = dot(b, &residuals);
-        subtract(&mut residuals, rhs[k], b);
+    for (place, b) in (0..count).filter(taken).zip(basis.chunks_exact(n)) {
+        let part = dot(b, &residuals);
+        r[place * width + count] = part;
+        subtract(&mut residuals, part, b);
     }
     let mut coefficients = vec![0.0; count];
-    for k in (0..places.len()).rev() {
-        let above: f64 = (k + 1..places.len())
-            .map(|j| r[k * count + j] * coefficients[places[j]])
-            .sum();
-        coefficients[places[k]] = (rhs[k] - above) / r[k * count + k];
+    for place in (0..count).rev().filter(taken) {
+        let row = &r[place * width..(place + 1) * width];
+        let above: f64 = (place + 1..count).map(|j| row[j] * coefficients[j]).sum();
+        coefficients[place] = (row[count] - above) / row[place];
     }
     let rss = dot(&residuals, &residuals);
     Some(Linear {

@@ -1,15 +1,17 @@
 //! The `fit` stage: laws of compression over parameters P, training steps S and tokens D, for each
 //! protocol, modality and convention of counting parameters.
 //!
-//! [`problem`](self) minimises: separable least squares where a law is linear in some parameters,
+//! `problem` minimises: separable least squares where a law is linear in some parameters,
 //! Levenberg-Marquardt on all of them otherwise, from a grid of starts. Around the optimum it asks how
 //! well the parameters are known: covariance, bootstrap, profile likelihood, criteria, left-out cells.
 
 mod additive;
+mod axis;
 mod descent;
 mod group;
 mod leave_out;
 mod linear;
+mod method;
 mod params;
 mod points;
 mod problem;
@@ -22,7 +24,7 @@ mod statistics;
 mod tests;
 
 pub use additive::LawFit;
+pub use method::{Loss, Space};
 pub use params::{FitParams, Resample};
-pub use problem::{Loss, Space};
 pub(crate) use report::name_of;
 pub use stage::Fit;

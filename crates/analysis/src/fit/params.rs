@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use cpipe_data::fit_report::Convention;
 use serde::{Deserialize, Serialize};
 
-use super::problem::{Loss, Method, Space};
+use super::method::{Loss, Method, Space};
 use crate::laws::{Law, LawParams};
 
 /// What a bootstrap resample is drawn from.
@@ -169,7 +169,7 @@ impl FitParams {
     pub(super) fn refit_method(&self) -> Method {
         Method {
             starts: 4,
-            tolerance: 1e-5,
+            tolerance: 1e-8,
             ..self.method()
         }
     }

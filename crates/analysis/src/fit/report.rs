@@ -6,8 +6,8 @@ use cpipe_data::fit_report::{Convention, Estimate, Fit, FitReport};
 use cpipe_data::law_report::{LawFit, LawReport, Parameter};
 use cpipe_engine::OutputDir;
 
+use super::method::{Loss, Space};
 use super::params::FitParams;
-use super::problem::{Loss, Space};
 use crate::error::AnalysisError;
 use crate::text_table::{TextTable, significant};
 
@@ -100,17 +100,15 @@ fn notes(report: &FitReport) -> String {
     let mut text = String::new();
     for fit in &report.fits {
         for warning in &fit.warnings {
-            writeln!(text, "- {}, {}: {warning}.", fit.modality, fit.protocol)
-                .expect("writing to a string does not fail");
+            let of = [&fit.modality, &fit.protocol, name_of(fit.convention)].join(", ");
+            writeln!(text, "- {of}: {warning}.").expect("writing to a string does not fail");
         }
     }
     for refusal in &report.refused {
-        writeln!(
-            text,
-            "- {}, {}: no fit: {}.",
-            refusal.modality, refusal.protocol, refusal.reason
-        )
-        .expect("writing to a string does not fail");
+        let convention = name_of(refusal.convention);
+        let of = [&refusal.modality, &refusal.protocol, convention].join(", ");
+        writeln!(text, "- {of}: no fit: {}.", refusal.reason)
+            .expect("writing to a string does not fail");
     }
     if text.is_empty() {
         text

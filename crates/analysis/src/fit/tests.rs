@@ -16,8 +16,9 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::Fit;
+use super::method::{Loss, Method, Space};
 use super::params::FitParams;
-use super::problem::{Loss, Method, Points, Problem, Space};
+use super::problem::{Points, Problem};
 use super::refits::Refits;
 use crate::bootstrap::interval;
 use crate::laws::Law;
@@ -277,12 +278,10 @@ fn an_exponent_at_its_bound_is_told() {
         beta.at_bound && beta.value == 3.0 && beta.stderr.is_none(),
         "{beta:?}"
     );
-    assert!(
-        fit.warnings
-            .contains(&"beta stands at its bound 3".to_owned()),
-        "{:?}",
-        fit.warnings
-    );
+    for expected in ["beta stands at its bound 3", "beta stands at a bound in "] {
+        let told = fit.warnings.iter().any(|w| w.starts_with(expected));
+        assert!(told, "{:?}", fit.warnings);
+    }
 }
 
 #[test]

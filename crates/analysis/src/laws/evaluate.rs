@@ -124,9 +124,10 @@ impl Evaluator {
                 }
             }
             Step::Add(a, b) | Step::Subtract(a, b) | Step::Multiply(a, b) | Step::Divide(a, b) => {
-                let domains = [a, b].map(|o| self.program.steps[o].domain);
+                let [from_a, from_b] = [a, b].map(|o| self.program.steps[o].domain);
                 for i in 0..out.len() {
-                    let [x, y] = domains.map(|d| self.cells.place(d, domain, i));
+                    let x = self.cells.place(from_a, domain, i);
+                    let y = self.cells.place(from_b, domain, i);
                     let (left, right) = (values[a][x], values[b][y]);
                     let (value, by_left, by_right) = operation(compiled.step, left, right);
                     out[i] = value;
@@ -191,4 +192,95 @@ fn levels(values: &[f64]) -> (Vec<f64>, Vec<usize>) {
     });
     let places = places.collect();
     (distinct, places)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::laws::{Law, LawParams};
+
+    const SIZES: [f64; 6] = [1e3, 1e3, 1e5, 1e5, 1e7, 1e7];
+    const STEPS: [f64; 6] = [10.0, 500.0, 10.0, 500.0, 10.0, 500.0];
+
+    /// Values by cell, and derivatives by parameter and cell.
+    fn evaluated(law: &Law, parameters: &[f64]) -> (Vec<f64>, Vec<Vec<f64>>) {
+        let mut evaluator = Evaluator::new(&law.program, &SIZES, &STEPS, 100.0);
+        evaluator.evaluate(parameters);
+        let mut value = vec![0.0; 6];
+        evaluator.value(&mut value);
+        let derivative = |place: usize| {
+            let mut out = vec![0.0; 6];
+            evaluator.derivative(place, &mut out);
+            out
+        };
+        (value, (0..parameters.len()).map(derivative).collect())
+    }
+
+    fn written(formula: &str, names: &[&str]) -> Law {
+        let range = r#"{ "min": 0.01, "max": 10 }"#;
+        let ranges: Vec<String> = names.iter().map(|n| format!(r#""{n}": {range}"#)).collect();
+        let text = format!(
+            r#"{{ "formula": "{formula}", "parameters": {{ {} }} }}"#,
+            ranges.join(", ")
+        );
+        let law: LawParams = serde_json::from_str(&text).expect("a law");
+        Law::find("mine", &BTreeMap::from([("mine".to_owned(), law)])).expect("a law")
+    }
+
+    #[test]
+    fn derivatives_are_those_of_central_differences() {
+        let find = |name: &str| Law::find(name, &BTreeMap::new()).expect("built in");
+        let cases = [
+            (find("additive"), vec![0.2, 3.0, 0.3, 2.0, 0.6]),
+            (find("chinchilla"), vec![0.2, 3.0, 0.3, 2.0, 0.6]),
+            (find("product"), vec![0.2, 3.0, 0.3, 0.6]),
+            (find("kaplan"), vec![5.0, 0.1, 0.2, 3000.0]),
+            (
+                written(
+                    "sqrt(x + S) / (1 + exp(-y * log(P))) - z^2 * P^-x",
+                    &["x", "y", "z"],
+                ),
+                vec![0.7, 0.2, 1.5],
+            ),
+        ];
+        for (law, at) in cases {
+            let (_, derivatives) = evaluated(&law, &at);
+            for place in 0..at.len() {
+                let step = 1e-5 * at[place];
+                let shifted = |by: f64| {
+                    let mut parameters = at.clone();
+                    parameters[place] += by;
+                    evaluated(&law, &parameters).0
+                };
+                let (up, down) = (shifted(step), shifted(-step));
+                for cell in 0..6 {
+                    let expected = (up[cell] - down[cell]) / (2.0 * step);
+                    let found = derivatives[place][cell];
+                    let close = (found - expected).abs() <= 1e-6 * expected.abs() + 1e-9;
+                    assert!(close, "{} {place}: {found} for {expected}", law.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn linear_parameters_are_found() {
+        let names = |law: &Law| -> Vec<String> {
+            law.linear
+                .iter()
+                .map(|i| law.parameters[*i].name.clone())
+                .collect()
+        };
+        let find = |name: &str| names(&Law::find(name, &BTreeMap::new()).expect("built in"));
+        assert_eq!(find("additive"), ["a", "b", "c"]);
+        assert_eq!(find("product"), ["a", "b"]);
+        assert!(find("kaplan").is_empty());
+        assert_eq!(
+            names(&written("a + (b + c * P^x) / S", &["x"])),
+            ["a", "b", "c"]
+        );
+        assert_eq!(names(&written("a * y * P", &["y"])), ["a"]);
+    }
 }

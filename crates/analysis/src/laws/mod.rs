@@ -1,6 +1,6 @@
 //! Laws as data: formulas over P, S and D with named parameters, built in or written by the user.
 //!
-//! [`Law`] checks a formula and compiles it; [`Evaluator`] gives its values and exact derivatives
+//! `Law` checks a formula and compiles it; `Evaluator` gives its values and exact derivatives
 //! (forward automatic differentiation) at the cells of a study.
 
 mod built_in;

@@ -1,50 +1,45 @@
 //! `config.json` of a GPT-NeoX model, in the older and the newer spelling of Transformers.
 
-use std::path::Path;
-
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::LmError;
 use crate::kernels::Activation;
 
-/// The only architecture that is implemented.
+/// Its name in config.json.
 pub(crate) const ARCHITECTURE: &str = "GPTNeoXForCausalLM";
 /// More positions than any model has; guards the position tables against a damaged file.
 const MAX_CONTEXT: usize = 1 << 20;
 
 /// What the forward pass needs to know. Fields carry Hugging Face's names; others are ignored.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Config {
-    /// Exactly one name, which has to be `GPTNeoXForCausalLM`.
-    pub architectures: Vec<String>,
+pub(super) struct Config {
     /// Elements of the residual stream.
-    pub hidden_size: usize,
+    pub(super) hidden_size: usize,
     /// Layers.
-    pub num_hidden_layers: usize,
+    pub(super) num_hidden_layers: usize,
     /// Attention heads of each layer.
-    pub num_attention_heads: usize,
+    pub(super) num_attention_heads: usize,
     /// Elements of the feed-forward layer.
-    pub intermediate_size: usize,
+    pub(super) intermediate_size: usize,
     /// Positions that the model was built for: the context.
-    pub max_position_embeddings: usize,
+    pub(super) max_position_embeddings: usize,
     /// Rows of the embedding matrices.
-    pub vocab_size: usize,
+    pub(super) vocab_size: usize,
     /// Name of the activation.
     #[serde(default = "gelu")]
-    pub hidden_act: String,
+    pub(super) hidden_act: String,
     /// Added to the variance in layer normalisation.
     #[serde(default = "default_eps")]
-    pub layer_norm_eps: f64,
+    pub(super) layer_norm_eps: f64,
     /// Whether attention and feed-forward read the same input.
     #[serde(default = "yes")]
-    pub use_parallel_residual: bool,
+    pub(super) use_parallel_residual: bool,
     /// Whether the output matrix is the input embedding.
     #[serde(default)]
-    pub tie_word_embeddings: bool,
+    pub(super) tie_word_embeddings: bool,
     /// Whether the attention layers have biases.
     #[serde(default = "yes")]
-    pub attention_bias: bool,
+    pub(super) attention_bias: bool,
     rotary_pct: Option<f64>,
     partial_rotary_factor: Option<f64>,
     rotary_emb_base: Option<f64>,
@@ -73,18 +68,8 @@ fn yes() -> bool {
 }
 
 impl Config {
-    /// Reads and checks `config.json`.
-    pub(crate) fn read(path: &Path) -> Result<Self, LmError> {
-        let bad = |reason| LmError::bad_file("config.json", path, reason);
-        let text = fs_err::read(path).map_err(|e| LmError::io(path, e))?;
-        let value: Value = serde_json::from_slice(&text).map_err(|e| bad(e.to_string()))?;
-        refuse_other_architectures(&value).map_err(bad)?;
-        let config: Self = serde_json::from_slice(&text).map_err(|e| bad(e.to_string()))?;
-        config.check().map_err(bad)?;
-        Ok(config)
-    }
-
-    fn check(&self) -> Result<(), String> {
+    /// Checks what types cannot.
+    pub(super) fn check(&self) -> Result<(), String> {
         for (name, value) in [
             ("hidden_size", self.hidden_size),
             ("num_hidden_layers", self.num_hidden_layers),
@@ -178,21 +163,6 @@ impl Config {
     }
 }
 
-fn refuse_other_architectures(config: &Value) -> Result<(), String> {
-    let named = config.get("architectures").and_then(Value::as_array);
-    match named.map(Vec::as_slice) {
-        Some([Value::String(name)]) if name == ARCHITECTURE => Ok(()),
-        Some(names) => {
-            let names: Vec<String> = names.iter().map(Value::to_string).collect();
-            let names = names.join(", ");
-            Err(format!(
-                "architecture {names} is not supported, only {ARCHITECTURE}"
-            ))
-        }
-        None => Err(format!("it names no architecture; expected {ARCHITECTURE}")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,10 +171,9 @@ mod tests {
         let text = r#"{"architectures": ["GPTNeoXForCausalLM"], "hidden_size": 8, "num_hidden_layers": 1,
             "num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 16,
             "vocab_size": 10, "rotary_pct": 1.0, "unknown": 3}"#;
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("config.json");
-        std::fs::write(&path, text.replace(change, to)).unwrap();
-        Config::read(&path).map_err(|e| e.to_string())
+        let config: Config =
+            serde_json::from_str(&text.replace(change, to)).map_err(|e| e.to_string())?;
+        config.check().map(|()| config)
     }
 
     #[test]
@@ -219,7 +188,6 @@ mod tests {
     #[test]
     fn what_is_not_supported_is_refused_by_name() {
         for (change, to, expected) in [
-            ("GPTNeoXForCausalLM", "LlamaForCausalLM", "LlamaForCausalLM"),
             ("\"unknown\": 3", "\"hidden_act\": \"silu\"", "silu"),
             (
                 "\"hidden_size\": 8",

@@ -2,16 +2,16 @@
 
 use super::config::Config;
 use super::model::{Layer, Linear, Norm};
-use super::weights::Tensors;
 use crate::LmError;
 use crate::kernels::Matrix;
+use crate::weights::Tensors;
 
-pub(super) struct Loader<'a> {
-    pub(super) tensors: Tensors<'a>,
+pub(super) struct Loader<'a, 't> {
+    pub(super) tensors: &'a mut Tensors<'t>,
     pub(super) config: &'a Config,
 }
 
-impl Loader<'_> {
+impl Loader<'_, '_> {
     pub(super) fn output(&mut self, embedding: &Matrix) -> Result<Matrix, LmError> {
         let name = "embed_out.weight";
         if self.config.tie_word_embeddings {

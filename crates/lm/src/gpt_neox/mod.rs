@@ -3,7 +3,6 @@
 mod config;
 mod load;
 mod model;
-mod weights;
 
-pub use config::Config;
-pub use model::Model;
+pub(crate) use config::ARCHITECTURE;
+pub(crate) use model::build;

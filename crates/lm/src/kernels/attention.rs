@@ -57,12 +57,39 @@ impl Rotary {
     }
 }
 
-/// Sizes of the attention layer.
+/// Sizes of the attention layer, and where a row has each head's parts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heads {
+    /// Heads that query.
     pub(crate) count: usize,
+    /// Heads that have keys and values; each serves `count / shared` neighbouring queries.
+    pub(crate) shared: usize,
     /// Elements of one head's query, key or value.
     pub(crate) size: usize,
+    /// Whether query, key and value of a head stand together, instead of all queries, all keys, all
+    /// values.
+    pub(crate) together: bool,
+}
+
+impl Heads {
+    /// Elements of a row of queries, keys and values.
+    pub(crate) fn row(self) -> usize {
+        (self.count + 2 * self.shared) * self.size
+    }
+
+    /// Where the query, key and value of head `index` start in a row.
+    fn parts(self, index: usize) -> [usize; 3] {
+        if self.together {
+            return [0, 1, 2].map(|part| (3 * index + part) * self.size);
+        }
+        let source = index / (self.count / self.shared);
+        [
+            index,
+            self.count + source,
+            self.count + self.shared + source,
+        ]
+        .map(|at| at * self.size)
+    }
 }
 
 /// One head's queries (`[tokens, size]`), keys as panels of [`COLUMNS`] tokens, and values.
@@ -75,7 +102,7 @@ struct Head<const N: usize> {
     scores: Vec<f32>,
 }
 
-/// Attention of one window's `qkv` (`[tokens, heads × 3 × size]`, biases added); `out` is
+/// Attention of one window's `qkv` (`[tokens, heads.row()]`, biases added); `out` is
 /// `[tokens, heads × size]`.
 pub(crate) fn causal_attention(out: &mut [f32], qkv: &[f32], heads: Heads, rotary: &Rotary) {
     if heads.size <= 16 {
@@ -95,7 +122,7 @@ dispatch! {
 
 #[inline(always)]
 fn all_heads<const N: usize>(out: &mut [f32], qkv: &[f32], heads: Heads, rotary: &Rotary) {
-    let tokens = qkv.len() / (3 * heads.count * heads.size);
+    let tokens = qkv.len() / heads.row();
     let panels = tokens.div_ceil(COLUMNS);
     let mut head = Head {
         queries: vec![0.0; tokens * heads.size],
@@ -119,9 +146,11 @@ impl<const N: usize> Head<N> {
         let size = heads.size;
         let tokens = self.queries.len() / size;
         let scale = 1.0 / (size as f32).sqrt();
-        for (t, row) in qkv.chunks_exact(3 * heads.count * size).enumerate() {
-            let span = index * 3 * size..(index + 1) * 3 * size;
-            self.scratch.copy_from_slice(&row[span]);
+        let parts = heads.parts(index);
+        for (t, row) in qkv.chunks_exact(heads.row()).enumerate() {
+            for (to, at) in self.scratch.chunks_exact_mut(size).zip(parts) {
+                to.copy_from_slice(&row[at..at + size]);
+            }
             let (query, rest) = self.scratch.split_at_mut(size);
             let (key, value) = rest.split_at_mut(size);
             rotary.rotate(query, t);
@@ -238,7 +267,12 @@ mod tests {
             .map(|i| ((i * 7919 % 1000) as f32 - 500.0) / 250.0)
             .collect();
         let rotary = Rotary::new(tokens, 0, 10_000.0);
-        let heads = Heads { count: 1, size };
+        let heads = Heads {
+            count: 1,
+            shared: 1,
+            size,
+            together: true,
+        };
         let mut out = vec![0.0; tokens * size];
         causal_attention(&mut out, &qkv, heads, &rotary);
         for (a, b) in out.iter().zip(naive(&qkv, tokens, size)) {

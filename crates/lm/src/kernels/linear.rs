@@ -14,16 +14,18 @@ pub(crate) enum After {
     Activate(Activation),
     /// `out += y`.
     Add,
+    /// `out *= y`.
+    Multiply,
 }
 
 dispatch! {
-    /// Applies a linear layer to every row of `x` (`[rows, weight.columns]`); `out` is
-    /// `[rows, weight.rows]`, `bias` has one element for each column of `out`.
-    pub(crate) fn linear(out: &mut [f32], x: &[f32], weight: &Matrix, bias: &[f32], after: After) = body
+    /// Applies a linear layer to every row of `x` (`[rows, weight.columns]`); `out` has rows of
+    /// `weight.rows` elements that stand `stride` apart, `bias` has as many elements as such a row.
+    pub(crate) fn linear(out: &mut [f32], stride: usize, x: &[f32], weight: &Matrix, bias: &[f32], after: After) = body
 }
 
 #[inline(always)]
-fn body(out: &mut [f32], x: &[f32], weight: &Matrix, bias: &[f32], after: After) {
+fn body(out: &mut [f32], stride: usize, x: &[f32], weight: &Matrix, bias: &[f32], after: After) {
     let (inner, width) = (weight.columns(), weight.rows());
     let rows = x.len() / inner;
     let mut panel = vec![[0.0; COLUMNS]; inner];
@@ -36,7 +38,7 @@ fn body(out: &mut [f32], x: &[f32], weight: &Matrix, bias: &[f32], after: After)
             let count = ROWS.min(rows - start);
             tile(&x[start * inner..], inner, count, &panel, &mut sums);
             for (i, sums) in sums[..count].iter().enumerate() {
-                let at = (start + i) * width;
+                let at = (start + i) * stride;
                 let out = &mut out[at + columns.start..at + columns.end];
                 finish(out, sums, bias, after);
             }
@@ -62,6 +64,11 @@ fn finish(out: &mut [f32], sums: &[f32; COLUMNS], bias: &[f32], after: After) {
         After::Add => {
             for (out, y) in out.iter_mut().zip(values) {
                 *out += y;
+            }
+        }
+        After::Multiply => {
+            for (out, y) in out.iter_mut().zip(values) {
+                *out *= y;
             }
         }
     }

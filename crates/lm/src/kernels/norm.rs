@@ -18,3 +18,19 @@ fn body(out: &mut [f32], x: &[f32], weight: &[f32], bias: &[f32], eps: f32) {
         }
     }
 }
+
+dispatch! {
+    /// Root-mean-square normalisation of every row of `x`, with a weight of one row.
+    pub(crate) fn rms_norm(out: &mut [f32], x: &[f32], weight: &[f32], eps: f32) = rms_body
+}
+
+#[inline(always)]
+fn rms_body(out: &mut [f32], x: &[f32], weight: &[f32], eps: f32) {
+    let width = weight.len();
+    for (row, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+        let scale = 1.0 / (sum_of_squares(row, 0.0) / width as f32 + eps).sqrt();
+        for ((y, x), w) in out.iter_mut().zip(row).zip(weight) {
+            *y = *x * scale * *w;
+        }
+    }
+}

@@ -67,11 +67,18 @@ pub(crate) enum Activation {
     GeluErf,
     /// The approximation of GELU by a hyperbolic tangent.
     GeluTanh,
+    /// x / (1 + e^-x).
+    Silu,
 }
 
 #[inline(always)]
 fn gelu_erf(x: f32) -> f32 {
     0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
+}
+
+#[inline(always)]
+pub(super) fn silu(x: f32) -> f32 {
+    x / (1.0 + exp(-x))
 }
 
 #[inline(always)]
@@ -87,6 +94,7 @@ pub(super) fn activate(values: &mut [f32], activation: Activation) {
     match activation {
         Activation::GeluErf => map(values, gelu_erf),
         Activation::GeluTanh => map(values, gelu_tanh),
+        Activation::Silu => map(values, silu),
     }
 }
 

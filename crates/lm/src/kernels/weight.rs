@@ -71,6 +71,8 @@ pub(crate) struct Matrix {
     stored: Stored,
     rows: usize,
     columns: usize,
+    /// Whether the file has it column by column.
+    by_input: bool,
 }
 
 impl Matrix {
@@ -92,6 +94,15 @@ impl Matrix {
             stored,
             rows,
             columns,
+            by_input: false,
+        }
+    }
+
+    /// The same elements, stored with a row for each input instead: column by column.
+    pub(crate) fn by_input(self) -> Self {
+        Self {
+            by_input: true,
+            ..self
         }
     }
 
@@ -103,7 +114,7 @@ impl Matrix {
         self.columns
     }
 
-    /// Upcasts row `row`.
+    /// Upcasts row `row` of a matrix that is stored row by row.
     #[inline(always)]
     pub(crate) fn read_row(&self, row: usize, out: &mut [f32]) {
         self.read(row, 0..self.columns, out);
@@ -123,6 +134,14 @@ impl Matrix {
         let rows = COLUMNS.min(self.rows - first);
         if rows < COLUMNS {
             panel.fill([0.0; COLUMNS]);
+        }
+        if self.by_input {
+            for (input, line) in panel.iter_mut().enumerate() {
+                let at = (input * self.rows + first) * self.stored.bytes();
+                let bytes = &self.file[self.bytes.clone()][at..at + rows * self.stored.bytes()];
+                self.stored.read(bytes, &mut line[..rows]);
+            }
+            return;
         }
         let mut line = [0.0; STEP];
         for (step, lines) in panel.chunks_mut(STEP).enumerate() {

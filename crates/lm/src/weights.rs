@@ -18,9 +18,11 @@ use crate::kernels::{Matrix, Stored};
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 /// Buffers that older versions of Transformers saved beside the weights.
-const LEGACY: [&str; 3] = [
+const LEGACY: [&str; 5] = [
     ".attention.bias",
     ".attention.masked_bias",
+    ".attn.bias",
+    ".attn.masked_bias",
     ".rotary_emb.inv_freq",
 ];
 
@@ -30,11 +32,11 @@ struct Index {
 }
 
 /// The memory-mapped weight files of a model: name → content.
-pub(super) struct Shards(Vec<(String, Arc<Mmap>)>);
+pub(crate) struct Shards(Vec<(String, Arc<Mmap>)>);
 
 impl Shards {
     /// Opens `model.safetensors`, or the files that `model.safetensors.index.json` names.
-    pub(super) fn open(files: &BTreeMap<String, PathBuf>) -> Result<Self, LmError> {
+    pub(crate) fn open(files: &BTreeMap<String, PathBuf>) -> Result<Self, LmError> {
         let names = match (files.contains_key(SINGLE), files.get(INDEX)) {
             (true, _) => BTreeSet::from([SINGLE.to_owned()]),
             (false, Some(path)) => indexed(path)?,
@@ -55,7 +57,7 @@ impl Shards {
     }
 
     /// Reads every header.
-    pub(super) fn tensors(&self) -> Result<Tensors<'_>, LmError> {
+    pub(crate) fn tensors(&self) -> Result<Tensors<'_>, LmError> {
         let mut views = BTreeMap::new();
         for (file, bytes) in &self.0 {
             let parsed = SafeTensors::deserialize(bytes)
@@ -78,7 +80,7 @@ impl Shards {
 }
 
 /// The error for a file that a model's folder lacks.
-pub(super) fn missing(file: &'static str, files: &BTreeMap<String, PathBuf>) -> LmError {
+pub(crate) fn missing(file: &'static str, files: &BTreeMap<String, PathBuf>) -> LmError {
     let found: Vec<&str> = files.keys().map(String::as_str).collect();
     LmError::MissingFile {
         file,
@@ -147,7 +149,7 @@ impl Found<'_> {
 }
 
 /// The tensors of a model that have not been taken yet.
-pub(super) struct Tensors<'a> {
+pub(crate) struct Tensors<'a> {
     views: BTreeMap<String, Found<'a>>,
     first_file: &'a str,
     /// Elements of all tensors taken so far.
@@ -156,19 +158,41 @@ pub(super) struct Tensors<'a> {
 
 impl<'a> Tensors<'a> {
     /// Takes vector `name` of `width` elements, as f32.
-    pub(super) fn vector(&mut self, name: &str, width: usize) -> Result<Vec<f32>, LmError> {
-        let found = self.take(name, &[width])?;
+    pub(crate) fn vector(&mut self, name: &str, width: usize) -> Result<Vec<f32>, LmError> {
+        self.values(name, &[width])
+    }
+
+    /// Takes matrix `name` of this shape.
+    pub(crate) fn matrix(&mut self, name: &str, shape: [usize; 2]) -> Result<Matrix, LmError> {
+        let found = self.take(name, &shape)?;
         let (bytes, stored) = found.place(name)?;
-        let mut values = vec![0.0; width];
+        Ok(Matrix::new(Arc::clone(found.map), bytes, stored, shape))
+    }
+
+    /// Takes matrix `name`, which is stored with a row for each input, as one of this shape.
+    pub(crate) fn matrix_by_input(
+        &mut self,
+        name: &str,
+        [rows, columns]: [usize; 2],
+    ) -> Result<Matrix, LmError> {
+        let found = self.take(name, &[columns, rows])?;
+        let (bytes, stored) = found.place(name)?;
+        let matrix = Matrix::new(Arc::clone(found.map), bytes, stored, [rows, columns]);
+        Ok(matrix.by_input())
+    }
+
+    /// Takes tensor `name` of any number of dimensions, as f32.
+    pub(crate) fn values(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, LmError> {
+        let found = self.take(name, shape)?;
+        let (bytes, stored) = found.place(name)?;
+        let mut values = vec![0.0; shape.iter().product()];
         stored.read(&found.map[bytes], &mut values);
         Ok(values)
     }
 
-    /// Takes matrix `name` of this shape.
-    pub(super) fn matrix(&mut self, name: &str, shape: [usize; 2]) -> Result<Matrix, LmError> {
-        let found = self.take(name, &shape)?;
-        let (bytes, stored) = found.place(name)?;
-        Ok(Matrix::new(Arc::clone(found.map), bytes, stored, shape))
+    /// Whether tensor `name` is there and not taken.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.views.contains_key(name)
     }
 
     /// Takes tensor `name`, which must have exactly this shape.
@@ -187,17 +211,17 @@ impl<'a> Tensors<'a> {
     }
 
     /// Drops tensor `name` if it is there.
-    pub(super) fn discard(&mut self, name: &str) {
+    pub(crate) fn discard(&mut self, name: &str) {
         self.views.remove(name);
     }
 
     /// Elements of all tensors taken so far.
-    pub(super) fn elements(&self) -> u64 {
+    pub(crate) fn elements(&self) -> u64 {
         self.elements
     }
 
     /// Refuses tensors that nobody took and that are no legacy buffers.
-    pub(super) fn finish(self) -> Result<(), LmError> {
+    pub(crate) fn finish(self) -> Result<(), LmError> {
         let is_legacy = |name: &str| LEGACY.iter().any(|end| name.ends_with(end));
         match self.views.iter().find(|(name, _)| !is_legacy(name)) {
             None => Ok(()),

@@ -1,0 +1,235 @@
+//! A language model from its files: whatever the architecture, windows of tokens in, the log-probability
+//! of each token in its context out.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use cpipe_data::scores::ModelFacts;
+use serde_json::Value;
+
+use crate::kernels::{Matrix, target_log_probs};
+use crate::weights::{Shards, Tensors, missing};
+use crate::{LmError, ModelShape, Sequence, gpt_neox, gpt2, llama, mamba};
+
+/// All of an architecture but the output layer.
+pub(crate) trait Body: Send + Sync {
+    /// Hidden states after the last layer, a row for each id. `windows` are the rows that belong
+    /// together; a row sees those before it in its window.
+    fn hidden(&self, ids: &[u32], windows: &[Range<usize>]) -> Vec<f32>;
+
+    /// What stands between the last layer and the output layer.
+    fn final_norm(&self, out: &mut [f32], hidden: &[f32]);
+}
+
+/// What an architecture makes of a model's config and tensors.
+pub(crate) struct Built {
+    pub(crate) body: Box<dyn Body>,
+    /// A row for each entry of the vocabulary.
+    pub(crate) output: Matrix,
+    /// Positions that the model was built for.
+    pub(crate) context: usize,
+    /// Elements of the embedding matrices.
+    pub(crate) embedded: u64,
+}
+
+type Builder = fn(&Config<'_>, &mut Tensors<'_>) -> Result<Built, LmError>;
+
+/// Every architecture, by its name in config.json.
+const ARCHITECTURES: [(&str, Builder); 7] = [
+    (gpt_neox::ARCHITECTURE, gpt_neox::build),
+    ("LlamaForCausalLM", llama::build),
+    ("MistralForCausalLM", llama::build),
+    ("Qwen2ForCausalLM", llama::build),
+    ("MixtralForCausalLM", llama::build),
+    ("GPT2LMHeadModel", gpt2::build),
+    ("MambaForCausalLM", mamba::build),
+];
+
+/// A config.json that names a known architecture.
+pub(crate) struct Config<'p> {
+    pub(crate) architecture: &'static str,
+    path: &'p Path,
+    text: Vec<u8>,
+}
+
+impl Config<'_> {
+    /// Its fields, as an architecture wants them.
+    pub(crate) fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T, LmError> {
+        serde_json::from_slice(&self.text).map_err(|e| self.bad(e.to_string()))
+    }
+
+    /// An error about what it says.
+    pub(crate) fn bad(&self, reason: impl Into<String>) -> LmError {
+        LmError::bad_file("config.json", self.path, reason)
+    }
+}
+
+/// A language model that computes in f32 on the CPU.
+///
+/// Weights stay memory-mapped in their stored format. One call works on one batch with one thread;
+/// calls from several threads share the weights.
+pub struct Model {
+    body: Box<dyn Body>,
+    output: Matrix,
+    facts: ModelFacts,
+}
+
+impl Model {
+    /// Loads a model from files by name: `config.json` and `model.safetensors`, or the shards that
+    /// `model.safetensors.index.json` names.
+    pub fn load(files: &BTreeMap<String, PathBuf>) -> Result<Self, LmError> {
+        let path = files
+            .get("config.json")
+            .ok_or_else(|| missing("config.json", files))?;
+        let text = fs_err::read(path).map_err(|e| LmError::io(path, e))?;
+        let bad = |reason| LmError::bad_file("config.json", path, reason);
+        let value: Value = serde_json::from_slice(&text).map_err(|e| bad(e.to_string()))?;
+        let (architecture, build) = find(&value).map_err(bad)?;
+        let config = Config {
+            architecture,
+            path,
+            text,
+        };
+        let shards = Shards::open(files)?;
+        let mut tensors = shards.tensors()?;
+        let built = build(&config, &mut tensors)?;
+        let params_total = tensors.elements();
+        tensors.finish()?;
+        Ok(Self {
+            facts: ModelFacts {
+                architecture: architecture.into(),
+                params_total,
+                params_non_embedding: params_total - built.embedded,
+                context: built.context as u64,
+                vocabulary: built.output.rows() as u64,
+                dtype: "f32".into(),
+            },
+            body: built.body,
+            output: built.output,
+        })
+    }
+
+    /// Loads a model from a folder.
+    pub fn load_dir(dir: &Path) -> Result<Self, LmError> {
+        let mut files = BTreeMap::new();
+        for entry in fs_err::read_dir(dir).map_err(|e| LmError::io(dir, e))? {
+            let entry = entry.map_err(|e| LmError::io(dir, e))?;
+            files.insert(
+                entry.file_name().to_string_lossy().into_owned(),
+                entry.path(),
+            );
+        }
+        Self::load(&files)
+    }
+
+    /// What identifies the model beside its scores.
+    pub fn facts(&self) -> ModelFacts {
+        self.facts.clone()
+    }
+
+    /// What a plan has to know of the model.
+    pub fn shape(&self) -> ModelShape {
+        ModelShape {
+            context: self.facts.context as usize,
+            vocabulary: self.facts.vocabulary,
+        }
+    }
+
+    /// Natural log-probabilities of each sequence's targets, each given all ids before it.
+    ///
+    /// # Errors
+    /// When there are more ids than the context has positions, or an id outside the vocabulary.
+    pub fn log_probs(&self, batch: &[Sequence]) -> Result<Vec<Vec<f32>>, LmError> {
+        for sequence in batch {
+            self.shape().check(sequence)?;
+        }
+        let rows = Rows::new(batch.iter().filter(|s| !s.targets().is_empty()));
+        let mut log_probs = self.score(&rows).into_iter();
+        let part = |s: &Sequence| log_probs.by_ref().take(s.targets().len()).collect();
+        Ok(batch.iter().map(part).collect())
+    }
+
+    fn score(&self, rows: &Rows) -> Vec<f32> {
+        if rows.targets.is_empty() {
+            return Vec::new();
+        }
+        let x = self.body.hidden(&rows.ids, &rows.windows);
+        let width = self.output.columns();
+        let mut hidden = Vec::with_capacity(rows.targets.len() * width);
+        for span in &rows.scored {
+            hidden.extend_from_slice(&x[span.start * width..span.end * width]);
+        }
+        let mut normed = vec![0.0; hidden.len()];
+        self.body.final_norm(&mut normed, &hidden);
+        target_log_probs(&normed, &self.output, &rows.targets)
+    }
+}
+
+/// The architecture that a config.json names.
+fn find(config: &Value) -> Result<(&'static str, Builder), String> {
+    let known = || {
+        let names: Vec<&str> = ARCHITECTURES.iter().map(|(name, _)| *name).collect();
+        names.join(", ")
+    };
+    let named = config.get("architectures").and_then(Value::as_array);
+    match named.map(Vec::as_slice) {
+        Some([Value::String(name)]) => {
+            let found = ARCHITECTURES.into_iter().find(|(known, _)| known == name);
+            found.ok_or_else(|| {
+                format!(
+                    "architecture {name} is not supported: expected one of {}",
+                    known()
+                )
+            })
+        }
+        Some(names) => {
+            let n = names.len();
+            Err(format!(
+                "it names {n} architectures: expected one of {}",
+                known()
+            ))
+        }
+        None => Err(format!(
+            "it names no architecture: expected one of {}",
+            known()
+        )),
+    }
+}
+
+/// The embedding of each id, one row under the other.
+pub(crate) fn embed(embedding: &Matrix, ids: &[u32]) -> Vec<f32> {
+    let width = embedding.columns();
+    let mut x = vec![0.0; ids.len() * width];
+    for (id, row) in ids.iter().zip(x.chunks_exact_mut(width)) {
+        embedding.read_row(*id as usize, row);
+    }
+    x
+}
+
+/// The sequences of a batch one under the other.
+#[derive(Default)]
+struct Rows {
+    /// What the model is given: every id but the last of each sequence.
+    ids: Vec<u32>,
+    /// Rows of each sequence.
+    windows: Vec<Range<usize>>,
+    /// Rows of each sequence that predict a target.
+    scored: Vec<Range<usize>>,
+    targets: Vec<u32>,
+}
+
+impl Rows {
+    fn new<'s>(sequences: impl Iterator<Item = &'s Sequence>) -> Self {
+        let mut rows = Self::default();
+        for sequence in sequences {
+            let (start, targets) = (rows.ids.len(), sequence.targets());
+            rows.ids.extend(&sequence.ids[..sequence.ids.len() - 1]);
+            rows.targets.extend(targets);
+            rows.windows.push(start..rows.ids.len());
+            rows.scored
+                .push(rows.ids.len() - targets.len()..rows.ids.len());
+        }
+        rows
+    }
+}
