@@ -7,12 +7,12 @@ use crate::error::CorpusError;
 
 /// Weights in the order in which they are preferred: all files of one line, of which the first
 /// must be there.
-const WEIGHTS: [&[&str]; 4] = [
+const WEIGHTS: [&[&str]; 2] = [
     &["model.safetensors"],
     &["model.safetensors.index.json", "model-*.safetensors"],
-    &["pytorch_model.bin"],
-    &["pytorch_model.bin.index.json", "pytorch_model-*.bin"],
 ];
+/// Weights as pickled objects, which are programs and are not read.
+const PICKLED: [&str; 2] = ["pytorch_model.bin", "pytorch_model.bin.index.json"];
 
 /// The files of a source, in name order.
 pub(super) fn choose(
@@ -21,10 +21,7 @@ pub(super) fn choose(
 ) -> Result<Vec<String>, CorpusError> {
     let (repo, revision) = (&source.repo, &source.revision);
     if source.files.is_empty() {
-        return model_files(listed).ok_or_else(|| CorpusError::Hub {
-            message: format!("`{repo}` at `{revision}` has no config.json with weights beside it"),
-            hint: format!("name its files with `files:`; it has {}", some_of(listed)),
-        });
+        return model_files(listed).ok_or_else(|| without_weights(source, listed));
     }
     let mut chosen = Vec::new();
     for pattern in &source.files {
@@ -40,6 +37,22 @@ pub(super) fn choose(
     chosen.sort_unstable();
     chosen.dedup();
     Ok(chosen)
+}
+
+fn without_weights(source: &HubSource, listed: &BTreeMap<String, Listed>) -> CorpusError {
+    let (repo, revision) = (&source.repo, &source.revision);
+    if PICKLED.iter().any(|name| listed.contains_key(*name)) {
+        return CorpusError::Hub {
+            message: format!("`{repo}` at `{revision}` has its weights only as PyTorch files"),
+            hint: "convert them with `AutoModelForCausalLM.from_pretrained(…).save_pretrained(…)` \
+                   of Transformers, which writes safetensors, and use the folder as a `path`"
+                .into(),
+        };
+    }
+    CorpusError::Hub {
+        message: format!("`{repo}` at `{revision}` has no config.json with weights beside it"),
+        hint: format!("name its files with `files:`; it has {}", some_of(listed)),
+    }
 }
 
 fn model_files(listed: &BTreeMap<String, Listed>) -> Option<Vec<String>> {
@@ -119,8 +132,8 @@ mod tests {
             "model.safetensors.index.json",
         ];
         assert_eq!(chosen(&[], &shards).unwrap(), shards);
-        let pickled = ["config.json", "pytorch_model.bin"];
-        assert_eq!(chosen(&[], &pickled).unwrap(), pickled);
+        let error = chosen(&[], &["config.json", "pytorch_model.bin"]).unwrap_err();
+        assert!(error.contains("only as PyTorch files"), "{error}");
         assert!(
             chosen(&[], &["config.json", "x.h5"])
                 .unwrap_err()
