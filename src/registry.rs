@@ -104,7 +104,10 @@ mod tests {
              run: {{ download: {{ source: s }} }}\n  score:\n    needs: {{ tokens: d, weights: d }}\n    \
              run: {{ score: {{ protocols: {protocols} }} }}\n"
         );
-        let loaded = spec::load(Path::new("."), &text, &Options::default(), &Stages);
+        let stages = Stages {
+            downloads: PathBuf::new(),
+        };
+        let loaded = spec::load(Path::new("."), &text, &Options::default(), &stages);
         let error = loaded.err().and_then(|errors| errors.into_iter().next());
         let error = error.expect("the protocols are refused");
         let place = error.span.map_or("", |span| &text[span]);

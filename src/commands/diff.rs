@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::path::Path;
 
 use cpipe_engine::explain::{Change, changes};
 use cpipe_engine::records::{Latest, RunRecord};
@@ -120,7 +121,8 @@ fn compare(cache: &Cache, label: &str, old: ActionKey, new: ActionKey) -> NodeDi
 fn metrics(cache: &Cache, name: &str, old: &Manifest, new: &Manifest) -> Vec<Change> {
     let numbers = |manifest: &Manifest| {
         let artifact = manifest.outputs.get(name)?;
-        if !name.ends_with(".json") || artifact.size > LARGEST {
+        let is_json = Path::new(name).extension().is_some_and(|e| e == "json");
+        if !is_json || artifact.size > LARGEST {
             return None;
         }
         let path = cache.blobs.verified(artifact.digest).ok()?;

@@ -20,7 +20,7 @@ fn predict(pipeline: &PipelineArgs, args: &PredictArgs) -> Result<u8, CliError> 
     let node = session.pipeline.graph.dag[index].label();
     let workspace = session.workspace();
     let manifest = session.manifest(index)?;
-    let path = |output: &str| cat::blob_path(&workspace, &manifest, &node, output);
+    let path = |output: &str| cat::blob_path(&workspace, &manifest, node, output);
     let query = Query {
         params: args.params,
         step: args.step,

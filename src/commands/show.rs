@@ -131,26 +131,21 @@ fn node_line(node: &NodeRecord) -> String {
         NodeState::Failed => "failed",
         NodeState::Interrupted => "interrupted",
     };
-    let mut line = format!("  {word:<11} {}", node.node);
+    let mut parts = vec![format!("  {word:<11} {}", node.node)];
     if let Some(seconds) = node.seconds {
-        line += &format!(" {seconds:.2} s");
-        let tokens = node
-            .report
-            .facts
-            .get("tokens")
-            .and_then(serde_json::Value::as_f64);
+        parts.push(format!("{seconds:.2} s"));
+        let tokens = node.report.facts.get("tokens");
+        let tokens = tokens.and_then(serde_json::Value::as_f64);
         if let Some(tokens) = tokens.filter(|_| seconds > 0.0) {
-            line += &format!(", {:.0} tokens/s", tokens / seconds);
+            parts.push(format!("{:.0} tokens/s", tokens / seconds));
         }
     }
     if let Some(bytes) = node.peak_memory {
-        line += &format!(", {}", super::megabytes(bytes));
+        parts.push(super::megabytes(bytes));
     }
     if node.attempts > 1 {
-        line += &format!(", {} attempts", node.attempts);
+        parts.push(format!("{} attempts", node.attempts));
     }
-    if let Some(message) = &node.message {
-        line += &format!(": {message}");
-    }
-    line
+    parts.extend(node.message.clone());
+    parts.join(", ")
 }

@@ -60,12 +60,13 @@ fn start(env: &TestEnv, args: &[&str]) -> Child {
 /// Results on record.
 fn recorded(env: &TestEnv) -> usize {
     let files = env.files("cache/v1/actions").into_keys();
-    files.filter(is_manifest).count()
+    files.filter(|name| is_manifest(name)).count()
 }
 
 /// Whether a file below `actions/` is a manifest and not its action, or a file half-written.
-fn is_manifest(name: &String) -> bool {
-    name.ends_with(".json") && !name.ends_with(".action.json") && !name.contains(".new-")
+fn is_manifest(name: &str) -> bool {
+    let hex = name.strip_suffix(".json").unwrap_or_default();
+    !hex.is_empty() && hex.bytes().all(|b| b.is_ascii_hexdigit() || b == b'/')
 }
 
 /// Kills runs of a study at random moments; each time the next run has to end as an undisturbed one

@@ -83,7 +83,6 @@ fn imports_go_one_way() {
 fn heavy_crates_have_one_home_each() {
     let packages = dependencies();
     let homes = [
-        ("candle-core", "cpipe-lm"),
         ("tokenizers", "cpipe-lm"),
         ("polars", "cpipe-analysis"),
         ("clap", "cpipe"),

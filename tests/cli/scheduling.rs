@@ -113,6 +113,7 @@ stages:
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn a_trace_names_what_was_read_without_being_declared() {
     if std::process::Command::new("strace")
         .arg("-V")
