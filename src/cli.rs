@@ -117,6 +117,9 @@ pub(crate) enum Command {
     /// Read sources again and write what they are now into pipeline.yaml or cpipe.lock.
     #[command(after_help = "Example: cpipe update eval/text")]
     Update(UpdateArgs),
+    /// Print the JSON Schema of pipeline.yaml.
+    #[command(after_help = "Example: cpipe schema > pipeline.schema.json")]
+    Schema,
     /// Write a commented pipeline.yaml that runs.
     #[command(after_help = "Example: cpipe init && cpipe run")]
     Init,

@@ -7,6 +7,7 @@ mod error;
 mod options;
 mod registry;
 mod reporter;
+mod schema;
 mod session;
 mod sources;
 

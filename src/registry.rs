@@ -3,18 +3,19 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use cpipe_analysis::aggregate::Aggregate;
+use cpipe_analysis::aggregate::{Aggregate, AggregateParams};
 use cpipe_analysis::baselines::{Baselines, BaselinesParams};
 use cpipe_analysis::claims::{Verify, VerifyParams};
-use cpipe_analysis::fit::Fit;
-use cpipe_analysis::plot::Plot;
+use cpipe_analysis::fit::{Fit, FitParams};
+use cpipe_analysis::plot::{Plot, PlotParams};
 use cpipe_analysis::published::{Table, TableParams};
-use cpipe_corpus::{Chunk, Download};
+use cpipe_corpus::{Chunk, ChunkParams, Download};
 use cpipe_engine::Stage;
-use cpipe_engine::command::Command;
+use cpipe_engine::command::{Command, CommandParams};
 use cpipe_engine::spec::{Params, Registry, SpecError};
 use cpipe_engine::stage::SourceFile;
-use cpipe_lm::{Baseline, Score, Tokenize};
+use cpipe_lm::{Baseline, BaselineParams, Score, ScoreParams, Tokenize, TokenizeParams};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 
 /// Every kind of stage that this binary knows.
@@ -38,10 +39,33 @@ const KINDS: &[&str] = &[
     "command",
 ];
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct DownloadParams {
     source: String,
+}
+
+/// The parameters of each kind as JSON Schema.
+pub(crate) fn schemas(generator: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
+    let mut of = |kind: &'static str| {
+        let schema = match kind {
+            "download" => generator.subschema_for::<DownloadParams>(),
+            "chunk" => generator.subschema_for::<ChunkParams>(),
+            "tokenize" => generator.subschema_for::<TokenizeParams>(),
+            "score" => generator.subschema_for::<ScoreParams>(),
+            "baseline" => generator.subschema_for::<BaselineParams>(),
+            "baselines" => generator.subschema_for::<BaselinesParams>(),
+            "aggregate" => generator.subschema_for::<AggregateParams>(),
+            "table" => generator.subschema_for::<TableParams>(),
+            "fit" => generator.subschema_for::<FitParams>(),
+            "plot" => generator.subschema_for::<PlotParams>(),
+            "verify" => generator.subschema_for::<VerifyParams>(),
+            "command" => generator.subschema_for::<CommandParams>(),
+            other => unreachable!("`{other}` is not in KINDS"),
+        };
+        (kind, schema)
+    };
+    KINDS.iter().map(|kind| of(kind)).collect()
 }
 
 impl Registry for Stages {

@@ -41,6 +41,10 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<u8, CliError> {
         Command::Gc(args) => gc::gc(pipeline, args),
         Command::Du(args) => du::du(pipeline, args),
         Command::Update(args) => update::update(pipeline, args),
+        Command::Schema => {
+            print(&crate::schema::text())?;
+            Ok(0)
+        }
         Command::Init => init::init(pipeline),
         Command::Completions(args) => completions(args.shell),
         Command::Man => man(),

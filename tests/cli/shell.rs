@@ -1,6 +1,6 @@
 //! What a newcomer and a shell ask for: init, completions, the man page, examples in the help.
 
-use crate::env::TestEnv;
+use crate::env::{TestEnv, repository};
 
 #[test]
 fn init_writes_an_example_that_runs() {
@@ -45,4 +45,16 @@ fn completions_and_the_man_page_know_every_command() {
         let help = env.cpipe(&[name, "--help"]);
         assert!(help.text().contains("Example"), "{name} has no example");
     }
+}
+
+#[test]
+fn the_schema_is_the_one_that_is_committed() {
+    let env = TestEnv::of("");
+    let schema = env.cpipe(&["schema"]);
+    let committed = std::fs::read_to_string(repository().join("pipeline.schema.json")).unwrap();
+    // `cpipe schema > pipeline.schema.json` after a change of parameters.
+    assert!(
+        schema.assert_code(0).text() == committed,
+        "pipeline.schema.json is out of date"
+    );
 }

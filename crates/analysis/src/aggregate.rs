@@ -8,6 +8,7 @@ use cpipe_engine::stage::{
     InputNode, Inputs, OutputDir, OutputSpec, Report, Role, Roles, Stage, StageContext, StageError,
     StageId,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -17,7 +18,7 @@ use crate::error::AnalysisError;
 use crate::table::{self, ChunkRow};
 
 /// Parameters of the `aggregate` stage.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AggregateParams {
     /// Model → the size by which it is known.

@@ -8,6 +8,7 @@ use cpipe_engine::stage::{
     InputNode, Inputs, OutputDir, OutputSpec, Report, Role, Roles, Stage, StageContext, StageError,
     StageId,
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -18,7 +19,7 @@ use crate::text_table::TextTable;
 const WHOLE: &str = ", whole";
 
 /// Parameters of the `baselines` stage: none.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BaselinesParams {}
 

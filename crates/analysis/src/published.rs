@@ -10,6 +10,7 @@ use cpipe_engine::stage::{
     Inputs, OutputDir, OutputSpec, Report, Roles, SourceFile, Stage, StageContext, StageError,
     StageId,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -18,7 +19,7 @@ use crate::csv_file::{CsvFile, Row};
 use crate::error::AnalysisError;
 
 /// Parameters of the `table` stage besides its source.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TableParams {
     /// Name of the source: a CSV file with a header. Its digest enters the key, not its name.

@@ -7,6 +7,7 @@ use cpipe_engine::stage::{
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -15,7 +16,7 @@ use crate::error::CorpusError;
 use crate::{audio, columns, image, pictures};
 
 /// How files become bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Decoder {
     /// Every file as it is, in name order.
@@ -35,7 +36,7 @@ pub enum Decoder {
 }
 
 /// What is taken of CSV files, whose first record names the columns.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Csv {
     /// Names of the columns.
@@ -50,7 +51,7 @@ fn comma() -> char {
 }
 
 /// Which files of a folder are taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Files {
     /// How their names end, without the dot.
@@ -58,7 +59,7 @@ pub struct Files {
 }
 
 /// Which chunks are taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
     /// The first `count`.
@@ -71,7 +72,7 @@ pub enum Order {
 }
 
 /// Which patches are cut from an image.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Crops {
     /// All that lie next to each other from the top left corner.
@@ -82,7 +83,7 @@ pub enum Crops {
 }
 
 /// Size of an image patch in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Patch {
     /// Height.
@@ -101,7 +102,7 @@ impl Default for Patch {
 }
 
 /// Parameters of the `chunk` stage.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChunkParams {
     /// How files become bytes.

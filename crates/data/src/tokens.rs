@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::FormatError;
@@ -15,7 +16,9 @@ const FORMAT: &str = "tokens";
 const MAGIC: &[u8; 8] = b"cpipetok";
 
 /// How bytes become text before they are tokenized.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Mapping {
     /// `b % 128`: the high bit is lost (the paper author's code).

@@ -9,6 +9,7 @@ use cpipe_engine::stage::{OutputSpec, Role, Roles};
 use cpipe_engine::{
     Inputs, OutputDir, Report, Resources, Stage, StageContext, StageError, StageId,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -16,7 +17,7 @@ use crate::work::{self, Journaled};
 use crate::{LmError, Model, Plan, Preset, Protocol, kernels, model_cache};
 
 /// Number format of the computation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Dtype {
     /// 32-bit floats, whatever the weights are stored in.
@@ -25,7 +26,7 @@ pub enum Dtype {
 }
 
 /// Parameters of `score`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScoreParams {
     /// Protocols to score by, in the order of the output's rows; at least one, each name once.

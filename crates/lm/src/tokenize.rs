@@ -4,13 +4,14 @@ use cpipe_data::chunks::ChunkSet;
 use cpipe_data::tokens::{Mapping, TokenSet};
 use cpipe_engine::stage::{OutputSpec, Role, Roles};
 use cpipe_engine::{Inputs, OutputDir, Report, Stage, StageContext, StageError, StageId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{ChunkTokenizer, LmError};
 
 /// Parameters of `tokenize`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenizeParams {
     /// How bytes become text.

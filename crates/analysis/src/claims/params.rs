@@ -1,12 +1,13 @@
 use std::collections::BTreeMap;
 
 use cpipe_data::fit_report::Convention;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::expression::{Expr, parse};
 
 /// Parameters of the `verify` stage.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VerifyParams {
     /// What is claimed.
@@ -20,7 +21,7 @@ pub struct VerifyParams {
 }
 
 /// A claim as written: `value` is `expected` ± `tolerance`, or above or below a number.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClaimParams {
     /// In words.
@@ -51,7 +52,7 @@ pub struct ClaimParams {
 }
 
 /// The fit and the cells that a claim is about; what is not given is not restricted.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scope {
     /// Protocol of the cells.
@@ -75,7 +76,7 @@ pub struct Scope {
 }
 
 /// Over what an interval is taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum IntervalOver {
     /// Refits to resampled data: what another sample might have given.

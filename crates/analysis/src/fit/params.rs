@@ -1,13 +1,14 @@
 use std::collections::BTreeMap;
 
 use cpipe_data::fit_report::Convention;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::method::{Loss, Method, Space};
 use crate::laws::{Law, LawParams};
 
 /// What a bootstrap resample is drawn from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Resample {
     /// The cells of the fit.
@@ -19,7 +20,7 @@ pub enum Resample {
 }
 
 /// Parameters of the `fit` stage.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FitParams {
     /// Laws to fit: built-in ones or those under `forms`.

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::built_in;
@@ -7,7 +8,7 @@ use super::compile::{Program, compile};
 use crate::expression::{Expr, parse};
 
 /// A law as written in pipeline.yaml.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LawParams {
     /// Over P (parameters), S (training steps), D (tokens seen) and named parameters.
@@ -18,7 +19,7 @@ pub struct LawParams {
 }
 
 /// The range of a parameter as written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ParameterParams {
     /// Least value.

@@ -2,6 +2,7 @@ use cpipe_data::fit_report::{Convention, FitReport};
 use cpipe_engine::stage::{
     Inputs, OutputDir, OutputSpec, Report, Role, Roles, Stage, StageContext, StageError, StageId,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -11,7 +12,7 @@ use crate::error::AnalysisError;
 use crate::table;
 
 /// Parameters of the `plot` stage.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlotParams {
     /// What P is in the figures; the first convention that was fitted if not given.

@@ -10,6 +10,7 @@ use cpipe_data::chunks::ChunkSet;
 use cpipe_data::scores::{self, ChunkScore};
 use cpipe_engine::stage::{OutputSpec, Role, Roles};
 use cpipe_engine::{Inputs, OutputDir, Report, Stage, StageContext, StageError, StageId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -19,7 +20,7 @@ use crate::LmError;
 const WHOLE: &str = ", whole";
 
 /// A compressor or a model, at one level.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
     /// `gzip -9`.
@@ -113,7 +114,7 @@ impl Method {
 }
 
 /// Parameters of `baseline`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BaselineParams {
     /// What to compress with, in the order of the output's rows.

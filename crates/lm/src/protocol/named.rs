@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -118,6 +121,24 @@ impl Serialize for Protocol {
 impl<'de> Deserialize<'de> for Protocol {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ProtocolVisitor)
+    }
+}
+
+impl JsonSchema for Protocol {
+    fn schema_name() -> Cow<'static, str> {
+        "Protocol".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let rules = generator.subschema_for::<Rules>();
+        let presets = ["paper", "full", "deepmind", "lossless"];
+        json_schema!({
+            "description": "A preset, or a name of one's own with its rules.",
+            "oneOf": [
+                { "enum": presets },
+                { "type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": rules }
+            ]
+        })
     }
 }
 

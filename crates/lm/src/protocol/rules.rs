@@ -1,10 +1,22 @@
 //! The parts that a protocol is made of, as pipeline.yaml writes them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What stands in front of the first token.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum FirstToken {
@@ -17,7 +29,18 @@ pub enum FirstToken {
 
 /// Which tokens the model sees when it predicts one.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum ContextRule {
@@ -34,7 +57,18 @@ pub enum ContextRule {
 /// Windows over end-of-text (if any) and the chunk's tokens, each of which scores what the ones
 /// before it have not.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(deny_unknown_fields)]
 pub struct Sliding {
@@ -47,7 +81,7 @@ pub struct Sliding {
 }
 
 /// What is paid for the bits that the text does not hold.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
     /// Nothing.
@@ -60,7 +94,7 @@ pub enum Side {
 }
 
 /// Which code length is taken of the tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CodeLength {
     /// Σ -log2 p.
@@ -73,7 +107,7 @@ pub enum CodeLength {
 }
 
 /// What a chunk's code length is divided by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Denominator {
     /// All its raw bits.
@@ -84,7 +118,7 @@ pub enum Denominator {
 }
 
 /// How the chunks of a cell become one ratio.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Average {
     /// The mean of their ratios.
@@ -95,7 +129,7 @@ pub enum Average {
 }
 
 /// A full set of rules. What is not given is as in `full`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rules {
     /// What stands in front of the first token.
