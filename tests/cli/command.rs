@@ -90,3 +90,18 @@ fn only_the_declared_environment_is_passed_and_keyed() {
     assert_eq!(run("a", "y"), (false, "a unset\n".into()));
     assert_eq!(run("b", "y"), (true, "b unset\n".into()));
 }
+
+#[test]
+fn a_link_as_output_is_kept_as_what_it_leads_to() {
+    let env = TestEnv::of("");
+    let root = env.root().to_str().unwrap().to_owned();
+    let text = "version: 1\nstages: { a: { run: { command: { program: [ln, -s, ROOT/theirs, out], outputs: [out] } }, export: . } }\n";
+    env.write("pipeline.yaml", text.replace("ROOT", &root));
+    env.write("theirs", "before");
+    env.run(&[]).assert_executed(&["a"]);
+    env.write("theirs", "after");
+    env.remove("outputs");
+    env.run(&[]).assert_executed(&[]);
+    assert_eq!(env.read("outputs/out"), "before");
+    env.cpipe(&["verify"]).assert_code(0);
+}

@@ -257,7 +257,6 @@ fn run_stage(
 ) -> Result<Report, Stop> {
     let key = job.key.to_string();
     let scratch = cache.scratch(&key);
-    fs_err::create_dir_all(&scratch).map_err(|e| EngineError::io("create", &scratch, e))?;
     prepare_parents(node, place.folder)?;
     let log = Log::create(cache.log(&key))?;
     let deadline = node.policy.timeout.map(|limit| Instant::now() + limit);

@@ -292,6 +292,11 @@ impl OutputDir {
         Self { root }
     }
 
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Where output `name` goes. Parent folders of nested names exist.
     pub fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
@@ -303,7 +308,7 @@ pub struct StageContext<'a> {
     /// Threads that it may use.
     pub threads: usize,
     /// Folder that survives a killed run and is removed once the action is recorded: finished
-    /// batches can be kept here.
+    /// batches can be kept here. A stage that wants it makes it.
     pub scratch: &'a Path,
     /// Told (done, total, unit) now and then.
     pub progress: &'a (dyn Fn(u64, u64, &'static str) + Sync),

@@ -90,7 +90,9 @@ impl Score {
         let model = model_cache::get(digest, files)?;
         let plan = Plan::new(&self.0.protocols, &tokens, model.shape())?;
         let job = format!("{digest} {}", self.params());
-        let path = context.scratch.join("windows.log");
+        let scratch = context.scratch;
+        fs_err::create_dir_all(scratch).map_err(|e| LmError::io(scratch, e))?;
+        let path = scratch.join("windows.log");
         let journaled = Journaled::open(&path, &job, &plan)?;
         let mut rows = work::score_chunks(&model, &tokens, &plan, Some(journaled), context)?;
         self.sort(&mut rows);

@@ -61,6 +61,12 @@ impl BlobStore {
     pub fn take(&self, file: &Path, known: Option<Digest>) -> Result<(Digest, u64), EngineError> {
         let failed = |e| EngineError::io("read", file, e);
         let size = fs_err::metadata(file).map_err(failed)?.len();
+        if file.is_symlink() {
+            // What a link leads to is not ours to move, and would change with its owner.
+            let own = tempfile::NamedTempFile::new_in(&self.temp).map_err(failed)?;
+            std::fs::copy(file, own.path()).map_err(failed)?;
+            return self.take(own.path(), known);
+        }
         let digest = match known {
             Some(digest) => digest,
             None => digest::hash_file(file).map_err(failed)?,

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::stage::{
-    InputNode, Inputs, OutputDir, OutputSpec, Report, Roles, SourceFile, Stage, StageContext,
-    StageError, StageId,
+    InputNode, Inputs, OutputDir, OutputKind, OutputSpec, Report, Roles, SourceFile, Stage,
+    StageContext, StageError, StageId,
 };
 
 /// Parameters of the `command` stage.
@@ -96,30 +96,16 @@ impl Command {
         command
     }
 
-    /// Moves what it wrote out of the working folder.
-    fn hand_over(
-        &self,
-        folder: &Path,
-        outputs: &OutputDir,
-        log: Option<&Path>,
-    ) -> Result<(), StageError> {
-        let failed = |e| StageError::io(folder, e);
-        for output in self.outputs() {
-            let made = folder.join(&output.name);
-            if !made.exists() {
-                let message = format!(
-                    "`{}` did not write its output `{}`",
-                    self.params.program[0], output.name
-                );
-                return Err(StageError::hinted(message, child::said(log)));
-            }
-            let target = outputs.path(&output.name);
-            if target.is_dir() {
-                fs_err::remove_dir(&target).map_err(failed)?;
-            }
-            fs_err::rename(&made, &target).map_err(failed)?;
-        }
-        Ok(())
+    /// Every declared output must have been written.
+    fn check_outputs(&self, folder: &Path, log: Option<&Path>) -> Result<(), StageError> {
+        let outputs = self.outputs().into_iter();
+        let mut missing = outputs.filter(|output| !folder.join(&output.name).exists());
+        let Some(output) = missing.next() else {
+            return Ok(());
+        };
+        let (program, name) = (&self.params.program[0], output.name);
+        let message = format!("`{program}` did not write its output `{name}`");
+        Err(StageError::hinted(message, child::said(log)))
     }
 }
 
@@ -183,36 +169,30 @@ impl Stage for Command {
         outputs: &OutputDir,
         context: &StageContext<'_>,
     ) -> Result<Report, StageError> {
-        // What an interrupted attempt left is of no use to an arbitrary program.
-        let folder = context.scratch.join("work");
-        let failed = |e| StageError::io(&folder, e);
-        if folder.exists() {
-            fs_err::remove_dir_all(&folder).map_err(failed)?;
-        }
-        fs_err::create_dir_all(&folder).map_err(failed)?;
-        bring_inputs(&self.root, &self.params.files, inputs, &folder)?;
-        for output in self.outputs() {
+        // It works where its outputs are taken from; what else it leaves there goes with the folder.
+        let folder = outputs.root();
+        for output in self.outputs().iter().filter(|o| o.kind == OutputKind::Dir) {
             let path = folder.join(&output.name);
-            let parent = path.parent().unwrap_or(&folder);
-            fs_err::create_dir_all(parent).map_err(failed)?;
+            fs_err::remove_dir(&path).map_err(|e| StageError::io(&path, e))?;
         }
+        bring_inputs(&self.root, &self.params.files, inputs, folder)?;
         let name = &self.params.program[0];
-        let record = context
-            .programs
-            .trace
-            .then(|| context.scratch.join("trace"));
-        let mut command = self.prepare(&folder, record.as_deref());
+        let record = match context.programs.trace {
+            true => Some(trace::record_in(context.scratch)?),
+            false => None,
+        };
+        let mut command = self.prepare(folder, record.as_deref());
         let started = if record.is_some() { "strace" } else { name };
         let ended = child::run(&mut command, started, context)?;
         judge(name, ended.status, context.programs.log)?;
-        self.hand_over(&folder, outputs, context.programs.log)?;
+        self.check_outputs(folder, context.programs.log)?;
         let mut report = Report {
             peak_memory: Some(ended.peak_memory),
             ..Report::default()
         };
         if let Some(record) = record {
             let text = fs_err::read_to_string(&record).map_err(|e| StageError::io(&record, e))?;
-            let read = trace::undeclared(&text, &folder);
+            let read = trace::undeclared(&text, folder);
             report.facts.insert("undeclared_reads".into(), json!(read));
         }
         Ok(report)

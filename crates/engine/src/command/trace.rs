@@ -3,10 +3,18 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::stage::StageError;
+
 /// Folders that belong to the system and not to a study.
 const SYSTEM: [&str; 10] = [
     "/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc", "/proc", "/dev", "/sys", "/run",
 ];
+
+/// Where the tracer writes, below a node's scratch folder.
+pub(super) fn record_in(scratch: &Path) -> Result<PathBuf, StageError> {
+    fs_err::create_dir_all(scratch).map_err(|e| StageError::io(scratch, e))?;
+    Ok(scratch.join("trace"))
+}
 
 /// The tracer's own arguments, before the program.
 pub(super) fn arguments(record: &Path) -> Vec<String> {
