@@ -93,7 +93,7 @@ fn paint(
     let ratios: Vec<f64> = panel
         .cells
         .iter()
-        .flat_map(|c| [c.cr_lo, c.cr_mean, c.cr_hi])
+        .flat_map(|c| [c.cr_lo, c.cr, c.cr_hi])
         .collect();
     let y = Linear::spanning(&ratios, y1, y0);
     axes(canvas, panels, against, (&x, &y), &places, (x0, y0, x1, y1))?;
@@ -122,14 +122,14 @@ fn paint(
                 .collect();
             canvas.line(&curve, colour, 2)?;
         }
-        for cell in series.cells.iter().filter(|c| c.cr_mean.is_finite()) {
+        for cell in series.cells.iter().filter(|c| c.cr.is_finite()) {
             let at = x.pixel(place(cell));
             canvas.line(
                 &[(at, y.pixel(cell.cr_lo)), (at, y.pixel(cell.cr_hi))],
                 colour,
                 1,
             )?;
-            canvas.dot((at, y.pixel(cell.cr_mean)), 3, colour)?;
+            canvas.dot((at, y.pixel(cell.cr)), 3, colour)?;
         }
         let row = y0 + 10.0 + 16.0 * i as f64;
         canvas.line(&[(x1 + 10.0, row), (x1 + 26.0, row)], colour, 2)?;

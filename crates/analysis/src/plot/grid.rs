@@ -45,7 +45,7 @@ fn paint(
 ) -> Result<(), AnalysisError> {
     let steps = levels(panel.cells.iter().map(|c| c.step as f64));
     let models = distinct(panel.cells.iter().map(|c| c.model.as_str()));
-    let values: Vec<f64> = panel.cells.iter().map(|c| c.cr_mean).collect();
+    let values: Vec<f64> = panel.cells.iter().map(|c| c.cr).collect();
     let (least, greatest) = extent(&values);
     let (x1, y1) = (
         x0 + CELL.0 * steps.len() as f64,
@@ -67,11 +67,11 @@ fn paint(
         let from = (x0 + CELL.0 * column as f64, y0 + CELL.1 * row as f64);
         let to = (from.0 + CELL.0, from.1 + CELL.1);
         let middle = (f64::midpoint(from.0, to.0), f64::midpoint(from.1, to.1));
-        if cell.cr_mean.is_finite() {
-            let colour = viridis((cell.cr_mean - least) / (greatest - least));
+        if cell.cr.is_finite() {
+            let colour = viridis((cell.cr - least) / (greatest - least));
             canvas.rectangle(from, to, colour)?;
             canvas.text(
-                &format!("{:.4}", cell.cr_mean),
+                &format!("{:.4}", cell.cr),
                 middle,
                 11.0,
                 Anchor::Centre,

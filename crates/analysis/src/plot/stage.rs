@@ -62,7 +62,7 @@ impl Stage for Plot {
     fn id(&self) -> StageId {
         StageId {
             name: "plot".into(),
-            version: 1,
+            version: 2,
         }
     }
 
