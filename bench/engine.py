@@ -293,7 +293,7 @@ def big_file(size):
                 out.write(i.to_bytes(8, "little") + block[8:])
         time.sleep(3)  # a file that has just changed is hashed once more, by design
         (folder / "pipeline.yaml").write_text(
-            "version: 1\nsources: { big: { path: data.bin, blake3: " + "0" * 64 + " } }\n"
+            "version: 1\nsources: { big: { path: data.bin, blake3: '" + "0" * 64 + "' } }\n"
             "stages: { get: { run: { download: { source: big } } } }\n"
         )
         copied = measured(["cp", "data.bin", "copy.bin"], folder)

@@ -232,6 +232,6 @@ fn read_hex(node: &Node) -> Result<String, SpecError> {
         "expected a digest of 64 hexadecimal digits, found {}",
         node.describe()
     );
-    let help = "put 64 zeros there and run `cpipe update` to have it filled in";
+    let help = "put 64 zeros in quotes there and run `cpipe update` to have it filled in";
     Err(SpecError::at(node.span.clone(), message).help(help))
 }
