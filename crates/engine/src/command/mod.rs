@@ -177,10 +177,8 @@ impl Stage for Command {
         }
         bring_inputs(&self.root, &self.params.files, inputs, folder)?;
         let name = &self.params.program[0];
-        let record = match context.programs.trace {
-            true => Some(trace::record_in(context.scratch)?),
-            false => None,
-        };
+        let traced = context.programs.trace.then_some(context.scratch);
+        let record = traced.map(trace::record_in).transpose()?;
         let mut command = self.prepare(folder, record.as_deref());
         let started = if record.is_some() { "strace" } else { name };
         let ended = child::run(&mut command, started, context)?;
