@@ -159,24 +159,40 @@ impl BlobStore {
     /// [`EngineError::Damaged`] when the copy has not the blob's digest; `target` is untouched then.
     pub fn export(&self, digest: Digest, target: &Path) -> Result<(), EngineError> {
         let failed = |e| EngineError::io("write", target, e);
-        let blob = self.path(digest);
-        if !blob.is_file() {
-            return Err(EngineError::Damaged { digest });
-        }
         let folder = target.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).map_err(failed)?;
-        let beside = tempfile::Builder::new()
-            .prefix(".cpipe-")
-            .tempdir_in(folder)
-            .map_err(failed)?;
-        let copy = beside.path().join("copy");
-        reflink_copy::reflink_or_copy(&blob, &copy).map_err(failed)?;
-        if digest::hash_file(&copy).map_err(failed)? != digest {
-            self.discard(digest);
-            return Err(EngineError::Damaged { digest });
+        // Beside the blobs, so that a kill leaves nothing beside the target; unless the target is on
+        // another file system, to where nothing can be renamed.
+        let placed = match self.place(digest, &self.temp, target) {
+            Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
+                self.place(digest, folder, target)
+            }
+            placed => placed,
+        };
+        if placed.map_err(failed)? {
+            return Ok(());
         }
-        make_writable(&copy).map_err(failed)?;
-        std::fs::rename(&copy, target).map_err(failed)
+        self.discard(digest);
+        Err(EngineError::Damaged { digest })
+    }
+
+    /// Copies a blob by way of `folder`. False if its bytes are not what its name says.
+    fn place(&self, digest: Digest, folder: &Path, target: &Path) -> io::Result<bool> {
+        let blob = self.path(digest);
+        if !blob.is_file() {
+            return Ok(false);
+        }
+        let own = tempfile::Builder::new()
+            .prefix(".cpipe-")
+            .tempdir_in(folder)?;
+        let copy = own.path().join("copy");
+        reflink_copy::reflink_or_copy(&blob, &copy)?;
+        if digest::hash_file(&copy)? != digest {
+            return Ok(false);
+        }
+        make_writable(&copy)?;
+        std::fs::rename(&copy, target)?;
+        Ok(true)
     }
 
     fn remember(&self, digest: Digest) {
