@@ -5,7 +5,7 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::FormatError;
+use crate::{FormatError, json_report};
 
 /// Version of the `fits.json` layout.
 pub const VERSION: u32 = 1;
@@ -100,20 +100,11 @@ pub struct Refusal {
 impl FitReport {
     /// Writes `fits.json`.
     pub fn write(&self, path: &Path) -> Result<(), FormatError> {
-        let mut text = serde_json::to_vec_pretty(self).expect("a report is plain data");
-        text.push(b'\n');
-        fs_err::write(path, text).map_err(|e| FormatError::io(path, e))
+        json_report::write(self, path)
     }
 
     /// Reads `fits.json`.
     pub fn read(path: &Path) -> Result<Self, FormatError> {
-        let text = fs_err::read(path).map_err(|e| FormatError::io(path, e))?;
-        let report: Self = serde_json::from_slice(&text)
-            .map_err(|e| FormatError::malformed(path, FORMAT, e.to_string()))?;
-        if report.version != VERSION {
-            let reason = format!("version {} instead of {VERSION}", report.version);
-            return Err(FormatError::malformed(path, FORMAT, reason));
-        }
-        Ok(report)
+        json_report::read(path, FORMAT, |report: &Self| report.version, VERSION)
     }
 }

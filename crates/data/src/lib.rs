@@ -9,6 +9,7 @@ pub mod chunks;
 pub mod claims;
 mod error;
 pub mod fit_report;
+mod json_report;
 pub mod law_report;
 pub mod observations;
 pub mod scores;
