@@ -9,7 +9,7 @@ use cpipe_data::scores::ModelFacts;
 use serde_json::Value;
 
 use crate::kernels::{Matrix, target_log_probs};
-use crate::weights::{Shards, Tensors, missing};
+use crate::weights::{Tensors, Weights};
 use crate::{LmError, ModelShape, Sequence, gpt_neox, gpt2, llama, mamba};
 
 /// All of an architecture but the output layer.
@@ -46,22 +46,23 @@ const ARCHITECTURES: [(&str, Builder); 7] = [
     ("MambaForCausalLM", mamba::build),
 ];
 
-/// A config.json that names a known architecture.
+/// A config that names a known architecture, in the words of Hugging Face's config.json.
 pub(crate) struct Config<'p> {
     pub(crate) architecture: &'static str,
+    file: &'p str,
     path: &'p Path,
-    text: Vec<u8>,
+    text: &'p [u8],
 }
 
 impl Config<'_> {
     /// Its fields, as an architecture wants them.
     pub(crate) fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T, LmError> {
-        serde_json::from_slice(&self.text).map_err(|e| self.bad(e.to_string()))
+        serde_json::from_slice(self.text).map_err(|e| self.bad(e.to_string()))
     }
 
     /// An error about what it says.
     pub(crate) fn bad(&self, reason: impl Into<String>) -> LmError {
-        LmError::bad_file("config.json", self.path, reason)
+        LmError::bad_file(self.file, self.path, reason)
     }
 }
 
@@ -76,23 +77,21 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads a model from files by name: `config.json` and `model.safetensors`, or the shards that
-    /// `model.safetensors.index.json` names.
+    /// Loads a model from files by name: `config.json` with `model.safetensors`, or with the shards that
+    /// `model.safetensors.index.json` names; or one `.gguf` file.
     pub fn load(files: &BTreeMap<String, PathBuf>) -> Result<Self, LmError> {
-        let path = files
-            .get("config.json")
-            .ok_or_else(|| missing("config.json", files))?;
-        let text = fs_err::read(path).map_err(|e| LmError::io(path, e))?;
-        let bad = |reason| LmError::bad_file("config.json", path, reason);
+        let weights = Weights::open(files)?;
+        let (file, path, text) = weights.config()?;
+        let bad = |reason| LmError::bad_file(file, path, reason);
         let value: Value = serde_json::from_slice(&text).map_err(|e| bad(e.to_string()))?;
         let (architecture, build) = find(&value).map_err(bad)?;
         let config = Config {
             architecture,
+            file,
             path,
-            text,
+            text: &text,
         };
-        let shards = Shards::open(files)?;
-        let mut tensors = shards.tensors()?;
+        let mut tensors = weights.tensors()?;
         let built = build(&config, &mut tensors)?;
         let params_total = tensors.elements();
         tensors.finish()?;

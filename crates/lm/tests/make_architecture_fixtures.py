@@ -13,7 +13,9 @@ from pathlib import Path
 
 import torch
 import transformers
-from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, MambaConfig, MixtralConfig, Qwen2Config
+from transformers import (
+    AutoModelForCausalLM, GPT2Config, LlamaConfig, MambaConfig, MistralConfig, MixtralConfig, Qwen2Config,
+)
 
 HERE = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).resolve().parent / "fixtures")
 CONTEXT = 64
@@ -48,6 +50,9 @@ FIXTURES = {
         torch.float32,
     ),
     "mamba": (MambaConfig(**COMMON, state_size=16, expand=2, conv_kernel=4, time_step_rank=3), torch.float32),
+    "mistral": (
+        MistralConfig(**COMMON, **HEADS, num_key_value_heads=2, head_dim=16, sliding_window=None), torch.bfloat16,
+    ),
 }
 
 

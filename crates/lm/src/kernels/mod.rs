@@ -10,6 +10,7 @@
 )]
 
 mod attention;
+mod blocks;
 mod isa;
 mod linear;
 mod log_probs;
@@ -20,6 +21,7 @@ mod vector_math;
 mod weight;
 
 pub(crate) use attention::{Heads, Rotary, causal_attention};
+pub(crate) use blocks::Blocks;
 pub(crate) use isa::isa;
 pub(crate) use linear::{After, linear};
 pub(crate) use log_probs::target_log_probs;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use memmap2::Mmap;
 
+use super::blocks::Blocks;
 use super::tile::COLUMNS;
 
 /// Number format of stored weights.
@@ -13,44 +14,51 @@ pub(crate) enum Stored {
     F16,
     Bf16,
     F32,
+    Blocks(Blocks),
 }
 
 impl Stored {
-    /// Bytes of an element.
-    pub(crate) fn bytes(self) -> usize {
+    /// Bytes of `elements` that begin a block, or `None` where they don't end one.
+    pub(crate) fn bytes(self, elements: usize) -> Option<usize> {
         match self {
-            Self::F16 | Self::Bf16 => 2,
-            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => elements.checked_mul(2),
+            Self::F32 => elements.checked_mul(4),
+            Self::Blocks(blocks) if elements.is_multiple_of(blocks.elements()) => {
+                (elements / blocks.elements()).checked_mul(blocks.bytes())
+            }
+            Self::Blocks(_) => None,
         }
     }
 
-    /// Upcasts little-endian elements; exact.
+    /// Upcasts little-endian elements `first..` of `bytes`; exact. In blocks `first` and the
+    /// length are multiples of 16.
     #[inline(always)]
-    pub(crate) fn read(self, bytes: &[u8], out: &mut [f32]) {
-        let halves = bytes.as_chunks::<2>().0.iter();
+    pub(crate) fn read(self, bytes: &[u8], first: usize, out: &mut [f32]) {
+        let halves = || bytes[2 * first..].as_chunks::<2>().0.iter();
         match self {
             Self::F16 => {
-                for (out, b) in out.iter_mut().zip(halves) {
+                for (out, b) in out.iter_mut().zip(halves()) {
                     *out = from_f16(u16::from_le_bytes(*b));
                 }
             }
             Self::Bf16 => {
-                for (out, b) in out.iter_mut().zip(halves) {
+                for (out, b) in out.iter_mut().zip(halves()) {
                     *out = f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16);
                 }
             }
             Self::F32 => {
-                for (out, b) in out.iter_mut().zip(bytes.as_chunks::<4>().0) {
+                for (out, b) in out.iter_mut().zip(bytes[4 * first..].as_chunks::<4>().0) {
                     *out = f32::from_le_bytes(*b);
                 }
             }
+            Self::Blocks(blocks) => blocks.read(bytes, first, out),
         }
     }
 }
 
 /// Exact, and without branches so that it becomes vector code.
 #[inline(always)]
-fn from_f16(bits: u16) -> f32 {
+pub(super) fn from_f16(bits: u16) -> f32 {
     let magnitude = u32::from(bits & 0x7fff) << 13;
     // Moves the exponent's bias from 15 to 127; makes numbers of subnormals, too.
     let finite = (f32::from_bits(magnitude) * f32::from_bits(0x7780_0000)).to_bits();
@@ -63,7 +71,18 @@ fn from_f16(bits: u16) -> f32 {
     f32::from_bits(value | u32::from(bits & 0x8000) << 16)
 }
 
-/// A matrix of a memory-mapped file, row by row. A linear layer stores an output in each row.
+/// How a file orders the elements of a matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    /// Row by row.
+    Rows,
+    /// Column by column: a row for each input of a linear layer.
+    Columns,
+    /// Row by row, the halves of each group of so many rows interleaved: 0, n/2, 1, n/2 + 1, …
+    Paired(usize),
+}
+
+/// A matrix of a memory-mapped file. A linear layer has an output in each row.
 #[derive(Clone, Debug)]
 pub(crate) struct Matrix {
     file: Arc<Mmap>,
@@ -71,22 +90,22 @@ pub(crate) struct Matrix {
     stored: Stored,
     rows: usize,
     columns: usize,
-    /// Whether the file has it column by column.
-    by_input: bool,
+    order: Order,
 }
 
 impl Matrix {
     /// `rows` × `columns` elements at `bytes` of `file`.
     ///
     /// # Panics
-    /// When the range has another length or lies outside the file.
+    /// When the range has another length or lies outside the file, or a row ends within a block.
     pub(crate) fn new(
         file: Arc<Mmap>,
         bytes: Range<usize>,
         stored: Stored,
         [rows, columns]: [usize; 2],
     ) -> Self {
-        assert_eq!(bytes.len(), rows * columns * stored.bytes());
+        let row = stored.bytes(columns).expect("rows are whole blocks");
+        assert_eq!(bytes.len(), rows * row);
         assert!(bytes.end <= file.len());
         Self {
             file,
@@ -94,14 +113,27 @@ impl Matrix {
             stored,
             rows,
             columns,
-            by_input: false,
+            order: Order::Rows,
         }
     }
 
     /// The same elements, stored with a row for each input instead: column by column.
     pub(crate) fn by_input(self) -> Self {
         Self {
-            by_input: true,
+            order: Order::Columns,
+            ..self
+        }
+    }
+
+    /// The same rows, of which each head's stand in pairs that are rotated together: llama.cpp's order
+    /// of queries and keys. Row i of a head is here the one of Hugging Face's order.
+    ///
+    /// # Panics
+    /// When the rows are not so many heads of an even number.
+    pub(crate) fn with_paired_heads(self, heads: usize) -> Self {
+        assert!(self.rows.is_multiple_of(2 * heads));
+        Self {
+            order: Order::Paired(self.rows / heads),
             ..self
         }
     }
@@ -122,9 +154,17 @@ impl Matrix {
 
     #[inline(always)]
     fn read(&self, row: usize, columns: Range<usize>, out: &mut [f32]) {
-        let at = |column: usize| (row * self.columns + column) * self.stored.bytes();
-        let bytes = &self.file[self.bytes.clone()][at(columns.start)..at(columns.end)];
-        self.stored.read(bytes, out);
+        let row = match self.order {
+            Order::Paired(head) => {
+                let (start, i) = (row / head * head, row % head);
+                start + i % (head / 2) * 2 + i / (head / 2)
+            }
+            Order::Rows | Order::Columns => row,
+        };
+        let length = self.bytes.len() / self.rows;
+        let bytes = &self.file[self.bytes.clone()][row * length..(row + 1) * length];
+        self.stored
+            .read(bytes, columns.start, &mut out[..columns.len()]);
     }
 
     /// Upcasts rows `first..` as the columns of `panel`; columns beyond the last row become 0.
@@ -135,11 +175,11 @@ impl Matrix {
         if rows < COLUMNS {
             panel.fill([0.0; COLUMNS]);
         }
-        if self.by_input {
+        if self.order == Order::Columns {
+            let bytes = &self.file[self.bytes.clone()];
             for (input, line) in panel.iter_mut().enumerate() {
-                let at = (input * self.rows + first) * self.stored.bytes();
-                let bytes = &self.file[self.bytes.clone()][at..at + rows * self.stored.bytes()];
-                self.stored.read(bytes, &mut line[..rows]);
+                self.stored
+                    .read(bytes, input * self.rows + first, &mut line[..rows]);
             }
             return;
         }

@@ -1,0 +1,145 @@
+//! GGUF files of models of the Llama type: config and tensors in one, often quantised.
+
+mod config;
+mod header;
+mod names;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use memmap2::Mmap;
+
+use self::header::{Header, Tensor};
+use super::tensors::Found;
+use crate::LmError;
+use crate::kernels::{Blocks, Stored};
+
+/// A GGUF file with its header read.
+pub(crate) struct GgufFile {
+    name: String,
+    path: PathBuf,
+    map: Arc<Mmap>,
+    header: Header,
+}
+
+impl GgufFile {
+    /// Reads the header of a mapped file.
+    pub(super) fn open(name: &str, path: &Path, map: Mmap) -> Result<Self, LmError> {
+        let header = Header::parse(&map).map_err(|reason| LmError::weights(name, reason))?;
+        Ok(Self {
+            name: name.to_owned(),
+            path: path.to_owned(),
+            map: Arc::new(map),
+            header,
+        })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The config in the words of Hugging Face.
+    pub(super) fn config(&self) -> Result<Vec<u8>, LmError> {
+        let config = config::translate(&self.header);
+        let config = config.map_err(|reason| self.bad(&reason))?;
+        Ok(serde_json::to_vec(&config).expect("JSON values are plain data"))
+    }
+
+    /// Adds every tensor under its name in Hugging Face's files.
+    pub(super) fn read<'a>(
+        &'a self,
+        found: &mut BTreeMap<String, Found<'a>>,
+    ) -> Result<(), LmError> {
+        for tensor in &self.header.tensors {
+            let told = |reason: String| self.bad(&format!("tensor `{}` {reason}", tensor.name));
+            let whole = self.tensor(tensor).map_err(told)?;
+            match names::of_experts(&tensor.name) {
+                Some(names) => found.extend(split(whole, &names).map_err(told)?),
+                None => {
+                    found.insert(names::of(&tensor.name, self.header.architecture()), whole);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn tensor(&self, tensor: &Tensor) -> Result<Found<'_>, String> {
+        let stored = stored(tensor.kind);
+        let known = stored.clone().unwrap_or(Stored::F32);
+        let columns = *tensor.shape.last().ok_or("has no dimensions")?;
+        let mut rows = tensor.shape.iter().rev().skip(1);
+        let rows = rows.try_fold(1_usize, |n, d| n.checked_mul(*d));
+        let row = known
+            .bytes(columns)
+            .ok_or_else(|| format!("has rows of {columns}: no whole number of blocks"))?;
+        let length = rows.and_then(|rows| rows.checked_mul(row));
+        let range = length.and_then(|length| Some(tensor.start..tensor.start.checked_add(length)?));
+        let bytes = range
+            .filter(|range| range.end <= self.map.len())
+            .ok_or_else(|| format!("ends beyond the file of {} bytes", self.map.len()))?;
+        Ok(Found {
+            file: &self.name,
+            map: &self.map,
+            bytes,
+            shape: tensor.shape.clone(),
+            stored,
+            paired_heads: config::paired_heads(&self.header, &tensor.name),
+        })
+    }
+
+    fn bad(&self, reason: &str) -> LmError {
+        LmError::weights(&self.name, reason)
+    }
+}
+
+/// The experts of a layer, which lie in one tensor one after the other.
+fn split<'a>(
+    whole: Found<'a>,
+    names: &dyn Fn(usize) -> String,
+) -> Result<Vec<(String, Found<'a>)>, String> {
+    let [experts, rows, columns] = whole.shape[..] else {
+        return Err(format!(
+            "has shape {:?}, expected three dimensions",
+            whole.shape
+        ));
+    };
+    let length = whole.bytes.len() / experts.max(1);
+    let one = |i: usize| {
+        let start = whole.bytes.start + i * length;
+        let expert = Found {
+            bytes: start..start + length,
+            shape: vec![rows, columns],
+            stored: whole.stored.clone(),
+            ..whole
+        };
+        (names(i), expert)
+    };
+    Ok((0..experts).map(one).collect())
+}
+
+/// The number format by its id in ggml.h.
+fn stored(kind: u32) -> Result<Stored, String> {
+    Ok(match kind {
+        0 => Stored::F32,
+        1 => Stored::F16,
+        30 => Stored::Bf16,
+        2 => Stored::Blocks(Blocks::Q4_0),
+        3 => Stored::Blocks(Blocks::Q4_1),
+        6 => Stored::Blocks(Blocks::Q5_0),
+        7 => Stored::Blocks(Blocks::Q5_1),
+        8 => Stored::Blocks(Blocks::Q8_0),
+        12 => Stored::Blocks(Blocks::Q4_K),
+        13 => Stored::Blocks(Blocks::Q5_K),
+        14 => Stored::Blocks(Blocks::Q6_K),
+        other => {
+            return Err(format!(
+                "has GGML type {other}, expected F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K or Q6_K"
+            ));
+        }
+    })
+}

@@ -1,0 +1,63 @@
+//! What llama.cpp calls the tensors that Hugging Face's files have, for models of the Llama type.
+
+/// (llama.cpp, Hugging Face) within a layer.
+const IN_LAYER: [(&str, &str); 10] = [
+    ("attn_norm.weight", "input_layernorm.weight"),
+    ("ffn_norm.weight", "post_attention_layernorm.weight"),
+    ("attn_q.weight", "self_attn.q_proj.weight"),
+    ("attn_k.weight", "self_attn.k_proj.weight"),
+    ("attn_v.weight", "self_attn.v_proj.weight"),
+    ("attn_output.weight", "self_attn.o_proj.weight"),
+    ("ffn_gate.weight", "mlp.gate_proj.weight"),
+    ("ffn_up.weight", "mlp.up_proj.weight"),
+    ("ffn_down.weight", "mlp.down_proj.weight"),
+    ("ffn_gate_inp.weight", "block_sparse_moe.gate.weight"),
+];
+
+/// Biases of Qwen2. Those of other models stand in another order, which is not supported.
+const QWEN2_BIASES: [(&str, &str); 3] = [
+    ("attn_q.bias", "self_attn.q_proj.bias"),
+    ("attn_k.bias", "self_attn.k_proj.bias"),
+    ("attn_v.bias", "self_attn.v_proj.bias"),
+];
+
+const EXPERTS: [(&str, &str); 3] = [
+    ("ffn_gate_exps.weight", "w1"),
+    ("ffn_up_exps.weight", "w3"),
+    ("ffn_down_exps.weight", "w2"),
+];
+
+/// Hugging Face's name of a tensor; its own if there is none.
+pub(super) fn of(name: &str, architecture: &str) -> String {
+    let known = match (name, in_layer(name)) {
+        ("token_embd.weight", _) => Some("model.embed_tokens.weight".into()),
+        ("output_norm.weight", _) => Some("model.norm.weight".into()),
+        ("output.weight", _) => Some("lm_head.weight".into()),
+        (_, Some((layer, part))) => {
+            let biases: &[_] = if architecture == "qwen2" {
+                &QWEN2_BIASES
+            } else {
+                &[]
+            };
+            let mut all = IN_LAYER.iter().chain(biases);
+            let found = all.find(|(theirs, _)| *theirs == part);
+            found.map(|(_, ours)| format!("model.layers.{layer}.{ours}"))
+        }
+        _ => None,
+    };
+    known.unwrap_or_else(|| name.to_owned())
+}
+
+/// For a tensor of all experts of a layer: Hugging Face's name of each one's.
+pub(super) fn of_experts(name: &str) -> Option<Box<dyn Fn(usize) -> String + '_>> {
+    let (layer, part) = in_layer(name)?;
+    let (_, ours) = EXPERTS.iter().find(|(theirs, _)| *theirs == part)?;
+    Some(Box::new(move |expert| {
+        format!("model.layers.{layer}.block_sparse_moe.experts.{expert}.{ours}.weight")
+    }))
+}
+
+/// (layer, rest) of `blk.LAYER.REST`.
+fn in_layer(name: &str) -> Option<(&str, &str)> {
+    name.strip_prefix("blk.")?.split_once('.')
+}
