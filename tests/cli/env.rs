@@ -56,11 +56,29 @@ impl TestEnv {
     /// The small study with copies of the files that it reads.
     pub(crate) fn study() -> Self {
         let env = Self::of(STUDY);
-        let paths = STUDY.split("path: ").skip(1);
-        for path in paths.filter_map(|rest| rest.split(',').next()) {
-            copy(&repository().join(path), &env.path(path));
-        }
+        env.copy_sources(STUDY);
         env
+    }
+
+    /// A study of `examples/` in its place, with copies of the files that it reads.
+    pub(crate) fn example(name: &str) -> Self {
+        let env = Self {
+            dir: TempDir::with_prefix("cpipe-test-").unwrap(),
+        };
+        let file = format!("examples/{name}/pipeline.yaml");
+        let text = std::fs::read_to_string(repository().join(&file)).unwrap();
+        env.write(&file, &text);
+        env.copy_sources(&text);
+        env
+    }
+
+    /// Copies the repository's files that a pipeline names, which may say `../../` for its root.
+    fn copy_sources(&self, pipeline: &str) {
+        let paths = pipeline.split("path: ").skip(1);
+        for path in paths.filter_map(|rest| rest.split([',', ' ']).next()) {
+            let path = path.trim_start_matches("../");
+            copy(&repository().join(path), &self.path(path));
+        }
     }
 
     /// The small study after a run.

@@ -6,6 +6,7 @@ mod cat;
 mod command;
 mod determinism;
 mod env;
+mod examples;
 mod exports;
 mod faults;
 mod gc;
