@@ -6,6 +6,7 @@
 
 mod evidence;
 mod judge;
+mod known;
 mod params;
 mod report;
 mod stage;

@@ -58,6 +58,23 @@ impl Verify {
         })
     }
 
+    /// Refuses claims about what is nowhere in the evidence.
+    fn check_scopes(&self, evidence: &Evidence) -> Result<(), StageError> {
+        let mistake = |claim: &ClaimParams| {
+            let mistake = evidence.mistake(&claim.scope)?;
+            Some(format!("  {}: {mistake}", claim.text))
+        };
+        let mistakes: Vec<String> = self.params.claims.iter().filter_map(mistake).collect();
+        if mistakes.is_empty() {
+            return Ok(());
+        }
+        Err(StageError::failed(format!(
+            "claims whose `for` names nothing: {}\n{}",
+            mistakes.len(),
+            mistakes.join("\n")
+        )))
+    }
+
     fn evidence(inputs: &Inputs) -> Result<Evidence, StageError> {
         let fits = inputs.one("fits")?;
         let mut tables = BTreeMap::new();
@@ -182,7 +199,7 @@ impl Stage for Verify {
     fn id(&self) -> StageId {
         StageId {
             name: "verify".into(),
-            version: 1,
+            version: 2,
         }
     }
 
@@ -218,6 +235,7 @@ impl Stage for Verify {
         _context: &StageContext<'_>,
     ) -> Result<Report, StageError> {
         let evidence = Self::evidence(inputs)?;
+        self.check_scopes(&evidence)?;
         let pairs = self.params.claims.iter().zip(&self.checked);
         let report = ClaimReport {
             version: VERSION,

@@ -197,7 +197,7 @@ fn what_cannot_be_computed_says_why() {
         .to_vec();
     claims.push(json!({ "value": "text.alpha", "above": 0, "interval": "rounding" }));
     claims.push(json!({ "value": "alpha", "for": { "modality": "speech" }, "above": 0 }));
-    claims.push(json!({ "value": "min(cr_mean)", "for": { "step": 7 }, "above": 0 }));
+    claims.push(json!({ "value": "min(cr_mean)", "for": { "modality": "image" }, "above": 0 }));
     let said: Vec<String> = verdicts(&claims)
         .iter()
         .map(|claim| {
@@ -210,6 +210,16 @@ fn what_cannot_be_computed_says_why() {
         })
         .collect();
     insta::assert_snapshot!(said.join("\n"));
+}
+
+#[test]
+fn a_typo_in_the_scope_is_a_mistake() {
+    let claims = json!([
+        { "text": "one", "value": "alpha", "for": { "modality": "txt" }, "above": 0 },
+        { "text": "two", "value": "text.alpha", "above": 0 },
+        { "text": "three", "value": "min(cr_mean)", "for": { "modality": "text", "step": 7 }, "above": 0 },
+    ]);
+    insta::assert_snapshot!(verify(claims, false).unwrap_err());
 }
 
 #[test]
