@@ -77,7 +77,7 @@ pub struct Model {
 
 impl Model {
     /// Loads a model from files by name: `config.json` and `model.safetensors`, or the shards that
-    /// `model.safetensors.index.json` names.
+    /// `model.safetensors.index.json` names, or without either the same of `pytorch_model.bin`.
     pub fn load(files: &BTreeMap<String, PathBuf>) -> Result<Self, LmError> {
         let path = files
             .get("config.json")

@@ -1,4 +1,4 @@
-//! Weights from safetensors files, checked against the shapes that the config asks for.
+//! Weights from the files of a model, checked against the shapes that the config asks for.
 //!
 //! Matrices stay where they are, memory-mapped in their stored format; vectors are upcast to f32.
 
@@ -15,8 +15,28 @@ use serde::Deserialize;
 use crate::LmError;
 use crate::kernels::{Matrix, Stored};
 
-const SINGLE: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
+mod torch;
+
+/// How a format is named, whole and in shards, and how its files are read.
+struct Format {
+    single: &'static str,
+    index: &'static str,
+    read: fn(&[u8]) -> Result<Vec<(String, Place)>, String>,
+}
+
+/// The formats that a model may have its weights in, the preferred one first.
+const FORMATS: [Format; 2] = [
+    Format {
+        single: "model.safetensors",
+        index: "model.safetensors.index.json",
+        read: safetensors,
+    },
+    Format {
+        single: "pytorch_model.bin",
+        index: "pytorch_model.bin.index.json",
+        read: torch::tensors,
+    },
+];
 /// Buffers that older versions of Transformers saved beside the weights.
 const LEGACY: [&str; 5] = [
     ".attention.bias",
@@ -32,48 +52,48 @@ struct Index {
 }
 
 /// The memory-mapped weight files of a model: name → content.
-pub(crate) struct Shards(Vec<(String, Arc<Mmap>)>);
+pub(crate) struct Shards {
+    format: &'static Format,
+    files: Vec<(String, Arc<Mmap>)>,
+}
 
 impl Shards {
-    /// Opens `model.safetensors`, or the files that `model.safetensors.index.json` names.
+    /// Opens `model.safetensors`, or the files that `model.safetensors.index.json` names; without
+    /// either the same of `pytorch_model.bin`.
     pub(crate) fn open(files: &BTreeMap<String, PathBuf>) -> Result<Self, LmError> {
-        let names = match (files.contains_key(SINGLE), files.get(INDEX)) {
-            (true, _) => BTreeSet::from([SINGLE.to_owned()]),
-            (false, Some(path)) => indexed(path)?,
-            (false, None) => return Err(missing(SINGLE, files)),
+        let has = |name: &str| files.contains_key(name);
+        let format = FORMATS
+            .iter()
+            .find(|format| has(format.single) || has(format.index))
+            .ok_or_else(|| missing(FORMATS[0].single, files))?;
+        let names = match files.get(format.index) {
+            Some(path) if !has(format.single) => indexed(format.index, path)?,
+            _ => BTreeSet::from([format.single.to_owned()]),
         };
         let open = |name: String| match files.get(&name) {
             Some(path) => Ok((name, Arc::new(map(path)?))),
             None => {
-                let reason = format!("it is named in `{INDEX}` but is not there");
+                let reason = format!("it is named in `{}` but is not there", format.index);
                 Err(LmError::weights(&name, reason))
             }
         };
-        names
-            .into_iter()
-            .map(open)
-            .collect::<Result<_, _>>()
-            .map(Self)
+        let files = names.into_iter().map(open).collect::<Result<_, _>>()?;
+        Ok(Self { format, files })
     }
 
     /// Reads every header.
     pub(crate) fn tensors(&self) -> Result<Tensors<'_>, LmError> {
-        let mut views = BTreeMap::new();
-        for (file, bytes) in &self.0 {
-            let parsed = SafeTensors::deserialize(bytes)
-                .map_err(|e| LmError::weights(file, damage(bytes, &e.to_string())))?;
-            for (name, view) in parsed.tensors() {
-                let found = Found {
-                    file,
-                    map: bytes,
-                    view,
-                };
-                views.insert(name, found);
-            }
+        let mut found = BTreeMap::new();
+        for (file, map) in &self.files {
+            let places = (self.format.read)(map);
+            let places = places.map_err(|reason| LmError::weights(file, reason))?;
+            let places = places.into_iter();
+            found.extend(places.map(|(name, place)| (name, Found { file, map, place })));
         }
+        let first_file = self.files.first();
         Ok(Tensors {
-            views,
-            first_file: self.0.first().map_or(SINGLE, |(name, _)| name),
+            found,
+            first_file: first_file.map_or(self.format.single, |(name, _)| name),
             elements: 0,
         })
     }
@@ -93,11 +113,36 @@ pub(crate) fn missing(file: &'static str, files: &BTreeMap<String, PathBuf>) -> 
     }
 }
 
-fn indexed(path: &Path) -> Result<BTreeSet<String>, LmError> {
+fn indexed(name: &str, path: &Path) -> Result<BTreeSet<String>, LmError> {
     let text = fs_err::read(path).map_err(|e| LmError::io(path, e))?;
     let index: Index =
-        serde_json::from_slice(&text).map_err(|e| LmError::bad_file(INDEX, path, e.to_string()))?;
+        serde_json::from_slice(&text).map_err(|e| LmError::bad_file(name, path, e.to_string()))?;
     Ok(index.weight_map.into_values().collect())
+}
+
+/// The name and place of every tensor of a safetensors file.
+fn safetensors(bytes: &[u8]) -> Result<Vec<(String, Place)>, String> {
+    let parsed = SafeTensors::deserialize(bytes).map_err(|e| damage(bytes, &e.to_string()))?;
+    let tensors = parsed.tensors().into_iter();
+    let place = |(name, view): (String, TensorView<'_>)| {
+        let start = view.data().as_ptr().addr() - bytes.as_ptr().addr();
+        let place = Place {
+            bytes: start..start + view.data().len(),
+            shape: view.shape().to_vec(),
+            stored: stored(view.dtype()),
+        };
+        (name, place)
+    };
+    Ok(tensors.map(place).collect())
+}
+
+fn stored(dtype: Dtype) -> Result<Stored, String> {
+    match dtype {
+        Dtype::F16 => Ok(Stored::F16),
+        Dtype::BF16 => Ok(Stored::Bf16),
+        Dtype::F32 => Ok(Stored::F32),
+        other => Err(format!("has dtype {other:?}, expected F16, BF16 or F32")),
+    }
 }
 
 /// Says what is wrong with a file, with the two numbers that tell a cut file from a foreign one.
@@ -122,35 +167,37 @@ fn map(path: &Path) -> Result<Mmap, LmError> {
     unsafe { Mmap::map(file.file()) }.map_err(|e| LmError::io(path, e))
 }
 
+/// Where a tensor's elements lie in its file, one after the other.
+struct Place {
+    bytes: Range<usize>,
+    shape: Vec<usize>,
+    /// How they are stored, or why they can't be read.
+    stored: Result<Stored, String>,
+}
+
 /// A tensor in its file.
 struct Found<'a> {
     file: &'a str,
     map: &'a Arc<Mmap>,
-    view: TensorView<'a>,
+    place: Place,
 }
 
 impl Found<'_> {
     /// Where its elements lie in the file, and how.
     fn place(&self, name: &str) -> Result<(Range<usize>, Stored), LmError> {
-        let stored = match self.view.dtype() {
-            Dtype::F16 => Stored::F16,
-            Dtype::BF16 => Stored::Bf16,
-            Dtype::F32 => Stored::F32,
-            other => {
-                let reason =
-                    format!("tensor `{name}` has dtype {other:?}, expected F16, BF16 or F32");
-                return Err(LmError::weights(self.file, reason));
+        match &self.place.stored {
+            Ok(stored) => Ok((self.place.bytes.clone(), *stored)),
+            Err(reason) => {
+                let reason = format!("tensor `{name}` {reason}");
+                Err(LmError::weights(self.file, reason))
             }
-        };
-        let bytes = self.view.data();
-        let start = bytes.as_ptr().addr() - self.map.as_ptr().addr();
-        Ok((start..start + bytes.len(), stored))
+        }
     }
 }
 
 /// The tensors of a model that have not been taken yet.
 pub(crate) struct Tensors<'a> {
-    views: BTreeMap<String, Found<'a>>,
+    found: BTreeMap<String, Found<'a>>,
     first_file: &'a str,
     /// Elements of all tensors taken so far.
     elements: u64,
@@ -192,17 +239,17 @@ impl<'a> Tensors<'a> {
 
     /// Whether tensor `name` is there and not taken.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.views.contains_key(name)
+        self.found.contains_key(name)
     }
 
     /// Takes tensor `name`, which must have exactly this shape.
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<Found<'a>, LmError> {
-        let Some(found) = self.views.remove(name) else {
+        let Some(found) = self.found.remove(name) else {
             let reason = format!("tensor `{name}` of shape {shape:?} is missing");
             return Err(LmError::weights(self.first_file, reason));
         };
-        if found.view.shape() != shape {
-            let other = found.view.shape();
+        let other = found.place.shape.as_slice();
+        if other != shape {
             let reason = format!("tensor `{name}` has shape {other:?}, expected {shape:?}");
             return Err(LmError::weights(found.file, reason));
         }
@@ -212,7 +259,7 @@ impl<'a> Tensors<'a> {
 
     /// Drops tensor `name` if it is there.
     pub(crate) fn discard(&mut self, name: &str) {
-        self.views.remove(name);
+        self.found.remove(name);
     }
 
     /// Elements of all tensors taken so far.
@@ -223,7 +270,7 @@ impl<'a> Tensors<'a> {
     /// Refuses tensors that nobody took and that are no legacy buffers.
     pub(crate) fn finish(self) -> Result<(), LmError> {
         let is_legacy = |name: &str| LEGACY.iter().any(|end| name.ends_with(end));
-        match self.views.iter().find(|(name, _)| !is_legacy(name)) {
+        match self.found.iter().find(|(name, _)| !is_legacy(name)) {
             None => Ok(()),
             Some((name, found)) => {
                 let reason = format!("tensor `{name}` has no place in this model's config");
