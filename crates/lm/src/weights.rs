@@ -21,7 +21,7 @@ mod torch;
 struct Format {
     single: &'static str,
     index: &'static str,
-    read: fn(&[u8]) -> Result<Vec<(String, Place)>, String>,
+    read: fn(&[u8]) -> Result<Places, String>,
 }
 
 /// The formats that a model may have its weights in, the preferred one first.
@@ -121,7 +121,7 @@ fn indexed(name: &str, path: &Path) -> Result<BTreeSet<String>, LmError> {
 }
 
 /// The name and place of every tensor of a safetensors file.
-fn safetensors(bytes: &[u8]) -> Result<Vec<(String, Place)>, String> {
+fn safetensors(bytes: &[u8]) -> Result<Places, String> {
     let parsed = SafeTensors::deserialize(bytes).map_err(|e| damage(bytes, &e.to_string()))?;
     let tensors = parsed.tensors().into_iter();
     let place = |(name, view): (String, TensorView<'_>)| {
@@ -174,6 +174,9 @@ struct Place {
     /// How they are stored, or why they can't be read.
     stored: Result<Stored, String>,
 }
+
+/// Every tensor of a file: its name and place.
+type Places = Vec<(String, Place)>;
 
 /// A tensor in its file.
 struct Found<'a> {

@@ -11,16 +11,16 @@ mod value;
 use archive::Archive;
 use value::Tensor;
 
-use super::Place;
+use super::{Place, Places};
 
-/// Begins a file that `torch.save` wrote before PyTorch 1.6: a bare pickle of protocol 2.
+/// Begins a file that `torch.save` wrote before version 1.6: a bare pickle of protocol 2.
 const OLD: &[u8] = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19";
 
 /// The name and place of every tensor of a file.
 ///
 /// # Errors
 /// What is wrong with the file. What is only wrong with one tensor is told when it is read.
-pub(super) fn tensors(bytes: &[u8]) -> Result<Vec<(String, Place)>, String> {
+pub(super) fn tensors(bytes: &[u8]) -> Result<Places, String> {
     if bytes.starts_with(OLD) {
         return Err(
             "it is in the format from before PyTorch 1.6, which is not read: save it \

@@ -1,23 +1,10 @@
 //! Honest files are read, hostile ones refused. Files of torch.save itself: `tests/torch.rs`.
 
-use std::io::{Cursor, Write};
-
 use proptest::prelude::*;
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipWriter};
 
 use super::*;
 use crate::kernels::Stored;
-
-fn archive(records: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
-    let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
-    for (name, bytes) in records {
-        writer.start_file(*name, stored).unwrap();
-        writer.write_all(bytes).unwrap();
-    }
-    writer.finish().unwrap().into_inner()
-}
+use crate::pickles::{self, archive, global, int, tensor, text, tuple};
 
 /// A file of this pickle and one storage of 24 bytes.
 fn file(pickle: &[u8]) -> Vec<u8> {
@@ -25,59 +12,12 @@ fn file(pickle: &[u8]) -> Vec<u8> {
     archive(&records)
 }
 
-fn text(text: &str) -> Vec<u8> {
-    [
-        b"X",
-        &(text.len() as u32).to_le_bytes()[..],
-        text.as_bytes(),
-    ]
-    .concat()
-}
-
-fn int(value: i64) -> Vec<u8> {
-    [&b"\x8a\x08"[..], &value.to_le_bytes()].concat()
-}
-
-fn tuple(items: &[Vec<u8>]) -> Vec<u8> {
-    [b"(", &items.concat()[..], b"t"].concat()
-}
-
-fn ints(values: &[i64]) -> Vec<u8> {
-    tuple(&values.iter().map(|n| int(*n)).collect::<Vec<_>>())
-}
-
-fn global(module: &str, name: &str) -> Vec<u8> {
-    format!("c{module}\n{name}\n").into_bytes()
-}
-
-/// A view of storage `0`.
-fn tensor(kind: &str, count: i64, offset: i64, shape: &[i64], strides: &[i64]) -> Vec<u8> {
-    let storage = [
-        text("storage"),
-        global("torch", kind),
-        text("0"),
-        text("cpu"),
-    ];
-    let storage = tuple(&[&storage[..], &[int(count)]].concat());
-    let hooks = [global("collections", "OrderedDict"), b")R".to_vec()].concat();
-    let arguments = [
-        [storage, b"Q".to_vec()].concat(),
-        int(offset),
-        ints(shape),
-        ints(strides),
-        b"\x89".to_vec(),
-        hooks,
-    ];
-    let rebuild = global("torch._utils", "_rebuild_tensor_v2");
-    [rebuild, tuple(&arguments), b"R".to_vec()].concat()
-}
-
 /// `{"w": VALUE}`
 fn dictionary(value: &[u8]) -> Vec<u8> {
-    [b"\x80\x02}(", &text("w")[..], value, b"u."].concat()
+    pickles::dictionary(&[("w".to_owned(), value.to_vec())])
 }
 
-fn read(value: &[u8]) -> Result<Vec<(String, Place)>, String> {
+fn read(value: &[u8]) -> Result<Places, String> {
     tensors(&file(&dictionary(value)))
 }
 
