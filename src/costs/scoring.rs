@@ -7,12 +7,12 @@ use petgraph::graph::NodeIndex;
 use serde_json::Value;
 
 use super::gigabytes;
-use super::rates::{self, ASSUMED, Rate};
+use super::rates::{self, Device, Rate};
 use super::shape::Shape;
 use crate::session::Session;
 
-/// Operations a second that a card is taken to reach in f32; nothing was measured for it.
-const ASSUMED_CARD: f64 = 20e12;
+/// The number format of the CPU.
+const F32: &str = "f32";
 /// Tokens at once on the CPU, for each thread, and on a card.
 const TOKENS_A_THREAD: u64 = 2048;
 const TOKENS_A_CARD: u64 = 32_768;
@@ -22,14 +22,6 @@ const LOGITS: u64 = 4 * 2048 * 4096;
 const TOKENS: [(&str, f64); 3] = [("text", 576.0), ("image", 1486.0), ("speech", 1972.0)];
 /// Tokens that the preset `paper` scores of a chunk at most.
 const PAPER: f64 = 1024.0;
-
-/// The cells of one model.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct Cells {
-    pub(super) count: usize,
-    /// Operations of all of them.
-    pub(super) operations: f64,
-}
 
 /// A model as far as it is known before it is fetched.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,18 +60,35 @@ impl Known {
         2 * self.weights() + threads * self.workspace(TOKENS_A_THREAD)
     }
 
-    /// Weights in f32, and what a card works on at once.
-    pub(super) fn card_memory(&self) -> u64 {
-        4 * self.weights() + self.workspace(TOKENS_A_CARD) + LOGITS
+    /// Weights in the computation's format, and what a card works on at once.
+    pub(super) fn card_memory(&self, dtype: &str) -> u64 {
+        let bytes = if dtype == F32 { 4 } else { 2 };
+        bytes * self.weights() + self.workspace(TOKENS_A_CARD) + LOGITS
     }
 }
 
-/// Two lines for each model among the nodes to be scored.
+/// The cells of one model in one number format.
+#[derive(Debug)]
+pub(super) struct Cells {
+    pub(super) model: Known,
+    pub(super) dtype: String,
+    pub(super) count: usize,
+    /// Operations of all of them.
+    pub(super) operations: f64,
+}
+
+/// Lines for each model among the nodes to be scored.
 pub(crate) fn describe_scoring(session: &Session, nodes: &[NodeIndex], cores: usize) -> String {
-    let mut models: BTreeMap<Known, Cells> = BTreeMap::new();
+    let mut models: BTreeMap<(Known, String), Cells> = BTreeMap::new();
     for index in nodes {
-        if let Some((model, operations)) = work_of(session, *index) {
-            let cells = models.entry(model).or_default();
+        if let Some((model, dtype, operations)) = work_of(session, *index) {
+            let entry = models.entry((model.clone(), dtype.clone()));
+            let cells = entry.or_insert(Cells {
+                model,
+                dtype,
+                count: 0,
+                operations: 0.0,
+            });
             cells.count += 1;
             cells.operations += operations;
         }
@@ -88,53 +97,52 @@ pub(crate) fn describe_scoring(session: &Session, nodes: &[NodeIndex], cores: us
         return String::new();
     }
     let rates = rates::measured(&session.cache);
-    models
-        .into_iter()
-        .map(|(model, cells)| describe(&model, &cells, &rates, cores))
-        .collect()
+    let cells = models.values();
+    cells.map(|cells| cells.describe(&rates, cores)).collect()
 }
 
-pub(super) fn describe(model: &Known, cells: &Cells, rates: &[Rate], cores: usize) -> String {
-    let Cells { count, operations } = cells;
-    let each = operations / *count as f64;
-    let weights = model.weights() as f64;
-    // Those that take part for each token are what a rate was measured on.
-    let rate = rates::nearest(rates, model.operations(0.0) / 2.0);
-    let speed = rate.map_or(ASSUMED, |rate| rate.speed);
-    let basis = match rate {
-        Some(rate) => format!(
-            "as measured on {} parameters, {:.0} Gflop/s a core",
-            millions(rate.weights),
-            speed / 1e9
-        ),
-        None => format!("assuming {:.0} Gflop/s a core", speed / 1e9),
-    };
-    let memory = gigabytes(model.memory(cores as u64));
-    let card = gigabytes(model.card_memory());
-    let mut text = String::new();
-    writeln!(
-        text,
-        "score: {count} cells of a model of {} parameters; each {memory} of memory and {} on {cores} \
-         CPU cores ({basis})\n       or {card} of a GPU's memory and {} (assuming {:.0} Tflop/s)",
-        millions(weights),
-        minutes(each / (speed * cores as f64)),
-        minutes(each / ASSUMED_CARD),
-        ASSUMED_CARD / 1e12
-    )
-    .expect("writing to a string does not fail");
-    text
+impl Cells {
+    pub(super) fn describe(&self, rates: &[Rate], cores: usize) -> String {
+        let (count, parameters) = (self.count, millions(self.model.weights() as f64));
+        let mut text =
+            format!("score: {count} cells of a model of {parameters} parameters, each\n");
+        if self.dtype == F32 {
+            let memory = gigabytes(self.model.memory(cores as u64));
+            let time = self.time(rates, Device::Core, cores);
+            writeln!(
+                text,
+                "  on {cores} CPU cores: {memory} of memory, {time} a core)"
+            )
+            .expect("writing to a string does not fail");
+        }
+        let memory = gigabytes(self.model.card_memory(&self.dtype));
+        let time = self.time(rates, Device::Card, 1);
+        writeln!(text, "  on a GPU: {memory} of its memory, {time})")
+            .expect("writing to a string does not fail");
+        text
+    }
+
+    /// The minutes of one cell on so many devices, and on what they are based.
+    fn time(&self, rates: &[Rate], device: Device, count: usize) -> String {
+        // Those that take part for each token are what a rate was measured on.
+        let weights = self.model.operations(0.0) / 2.0;
+        let rate = rates::nearest(rates, device, &self.dtype, weights);
+        let speed = rate.map_or(device.assumed(), |rate| rate.speed);
+        let each = self.operations / self.count as f64;
+        let minutes = each / (speed * count as f64) / 60.0;
+        let basis = rate.map_or("assuming".to_owned(), |rate| {
+            format!("as measured with {} weights:", millions(rate.weights))
+        });
+        format!("{minutes:.1} min ({basis} {:.0} Gflop/s", speed / 1e9)
+    }
 }
 
 fn millions(count: f64) -> String {
     format!("{:.1} M", count / 1e6)
 }
 
-fn minutes(seconds: f64) -> String {
-    format!("{:.1} min", seconds / 60.0)
-}
-
-/// The model of a node that scores one, and the operations for that.
-fn work_of(session: &Session, index: NodeIndex) -> Option<(Known, f64)> {
+/// The model of a node that scores one, the number format, and the operations for that.
+fn work_of(session: &Session, index: NodeIndex) -> Option<(Known, String, f64)> {
     let graph = &session.pipeline.graph;
     let node = &graph.dag[index].work;
     if node.id().name != "score" {
@@ -156,11 +164,13 @@ fn work_of(session: &Session, index: NodeIndex) -> Option<(Known, f64)> {
         Some(shape) => Known::Shape(shape),
         None => Known::Bytes(Some(bytes).filter(|bytes| *bytes > 0)?),
     };
+    let params = node.params();
     let scored = chunks
         .iter()
-        .map(|chunk| operations(&model, chunk, &node.params()));
+        .map(|chunk| operations(&model, chunk, &params));
     let operations = scored.sum();
-    Some((model, operations))
+    let dtype = params["dtype"].as_str().unwrap_or(F32).to_owned();
+    Some((model, dtype, operations))
 }
 
 /// The shape of a model whose config.json was fetched when it was looked up.

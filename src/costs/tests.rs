@@ -3,8 +3,8 @@
 use cpipe_data::scores::ModelFacts;
 use serde_json::json;
 
-use super::rates::{Rate, nearest, rate_of};
-use super::scoring::{Cells, Known, describe, operations};
+use super::rates::{Device, Rate, nearest, rate_of};
+use super::scoring::{Cells, Known, operations};
 use super::shape::Shape;
 
 /// Pythia's sizes by name: hidden, layers, and its parameters outside the embeddings and in all, as
@@ -49,11 +49,14 @@ fn memory_is_weights_and_what_is_worked_on() {
     // 70,426,624 x 2, and for each of two threads 2,048 tokens x (3 x 512 + 2,048) x 4 bytes.
     assert_eq!(small.memory(2), 140_853_248 + 2 * 29_360_128);
     // 70,426,624 x 4, 32,768 x 3,584 x 4, and 2,048 x 4,096 logits.
-    assert_eq!(small.card_memory(), 281_706_496 + 469_762_048 + 33_554_432);
+    assert_eq!(
+        small.card_memory("f32"),
+        281_706_496 + 469_762_048 + 33_554_432
+    );
     let large = Known::Shape(shape(2048, 24));
     // 1,414,647,808 x 4, 32,768 x (6,144 + 8,192) x 4, logits.
     assert_eq!(
-        large.card_memory(),
+        large.card_memory("f32"),
         5_658_591_232 + 1_879_048_192 + 33_554_432
     );
 }
@@ -90,47 +93,58 @@ fn a_rate_is_that_of_the_weights_that_take_part() {
         dtype: "f32".into(),
     };
     // 1,100 weights, 50 tokens, 2 operations each, in 10 seconds.
-    let rate = rate_of(&facts, 50.0, 10.0).unwrap();
+    let rate = rate_of(Device::Core, &facts, 50.0, 10.0).unwrap();
     assert_eq!((rate.weights, rate.speed), (1100.0, 11_000.0));
-    assert_eq!(rate_of(&facts, 50.0, 0.0), None);
-    assert_eq!(rate_of(&facts, 0.0, 10.0), None);
+    assert_eq!(rate_of(Device::Core, &facts, 50.0, 0.0), None);
+    assert_eq!(rate_of(Device::Core, &facts, 0.0, 10.0), None);
+}
+
+fn rate(weights: f64, speed: f64) -> Rate {
+    Rate {
+        device: Device::Core,
+        dtype: "f32".into(),
+        weights,
+        speed,
+    }
 }
 
 #[test]
 fn the_nearest_size_counts_if_it_is_near_enough() {
-    let rate = |weights: f64, speed: f64| Rate { weights, speed };
     let rates = [
         rate(1e6, 1.0),
         rate(1e8, 9.0),
         rate(1e8, 2.0),
         rate(1e8, 4.0),
     ];
-    assert_eq!(nearest(&rates, 4e8), Some(rate(1e8, 4.0)));
-    assert_eq!(nearest(&rates, 2e6), Some(rate(1e6, 1.0)));
-    assert_eq!(nearest(&rates, 1.7e9), None);
-    assert_eq!(nearest(&[], 1e6), None);
+    let found = |weights: f64| nearest(&rates, Device::Core, "f32", weights);
+    assert_eq!(found(4e8), Some(&rates[3]));
+    assert_eq!(found(2e6), Some(&rates[0]));
+    assert_eq!(found(1.7e9), None);
+    assert_eq!(nearest(&rates, Device::Card, "f32", 1e6), None);
+    assert_eq!(nearest(&rates, Device::Core, "bf16", 1e6), None);
 }
 
 #[test]
 fn a_plan_says_what_its_times_are_based_on() {
-    let model = Known::Shape(shape(512, 6));
-    let cells = Cells {
+    let mut cells = Cells {
+        model: Known::Shape(shape(512, 6)),
+        dtype: "f32".into(),
         count: 2,
         operations: 1.92e14,
     };
-    let text = describe(&model, &cells, &[], 2);
     // 9.6e13 at 2 x 80e9 a second are 600 s, at 20e12 4.8 s.
     assert_eq!(
-        text,
-        "score: 2 cells of a model of 70.4 M parameters; each 0.20 GB of memory and 10.0 min on 2 \
-         CPU cores (assuming 80 Gflop/s a core)\n       or 0.79 GB of a GPU's memory and 0.1 min \
-         (assuming 20 Tflop/s)\n"
+        cells.describe(&[], 2),
+        "score: 2 cells of a model of 70.4 M parameters, each
+  on 2 CPU cores: 0.20 GB of memory, 10.0 min (assuming 80 Gflop/s a core)
+  on a GPU: 0.79 GB of its memory, 0.1 min (assuming 20000 Gflop/s)
+"
     );
-    let measured = [Rate {
-        weights: 4.5e7,
-        speed: 40e9,
-    }];
-    let text = describe(&model, &cells, &measured, 2);
-    let basis = "20.0 min on 2 CPU cores (as measured on 45.0 M parameters, 40 Gflop/s a core)";
+    let text = cells.describe(&[rate(4.5e7, 40e9)], 2);
+    let basis = "20.0 min (as measured with 45.0 M weights: 40 Gflop/s a core)";
     assert!(text.contains(basis), "{text}");
+    // What only cards compute has no time on the CPU.
+    cells.dtype = "bf16".into();
+    let text = cells.describe(&[], 2);
+    assert!(!text.contains("CPU") && text.contains("0.64 GB"), "{text}");
 }

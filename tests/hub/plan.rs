@@ -73,21 +73,15 @@ fn the_paper_costs_what_can_be_worked_out_by_hand() {
         ("1011.8 M", "5.96 GB"),
         ("1414.6 M", "7.57 GB"),
     ] {
-        let model = format!("score: 15 cells of a model of {parameters} parameters; each ");
+        let model = format!("score: 15 cells of a model of {parameters} parameters, each\n");
         let at = done
             .out
             .find(&model)
             .unwrap_or_else(|| panic!("{parameters}: {}", done.out));
-        let lines: Vec<&str> = done.out[at..].lines().take(2).collect();
-        assert!(
-            lines[0].contains("(assuming 80 Gflop/s a core)"),
-            "{}",
-            done.out
-        );
-        assert!(
-            lines[1].contains(&format!("or {card} of a GPU's memory")),
-            "{}",
-            done.out
-        );
+        let lines: Vec<&str> = done.out[at..].lines().take(3).collect();
+        let basis = "(assuming 80 Gflop/s a core)";
+        assert!(lines[1].ends_with(basis), "{}", done.out);
+        let on_card = format!("  on a GPU: {card} of its memory, ");
+        assert!(lines[2].starts_with(&on_card), "{}", done.out);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::Study;
 use crate::archives::{tar, zip};
-use crate::hub::{Files, Hub};
+use crate::hub::{Files, Hub, SIGNATURE};
 use crate::server::{Reply, Server};
 
 pub(crate) const HUB: &str = "version: 1
@@ -162,6 +162,55 @@ fn a_file_that_is_not_what_the_hub_says_is_never_taken() {
     let blobs = std::fs::read_dir(study.path("hf/hub/models--me--model/blobs")).unwrap();
     let large = blobs.filter(|b| b.as_ref().unwrap().metadata().unwrap().len() > 1000);
     assert_eq!(large.count(), 0);
+}
+
+#[test]
+fn a_file_of_another_length_than_the_hub_says_is_never_taken() {
+    for claimed in [299_999, 300_001] {
+        let hub = Hub::start();
+        hub.push("models", "me/model", "step1", model(1));
+        hub.claim("me/model/model.safetensors", claimed);
+        let study = Study::new(&hub.server.url, HUB);
+        let done = study.cpipe(&["run"]);
+        assert_eq!(done.code, 20, "{}", done.err);
+        let expected = format!("has 300000 bytes, expected {claimed}");
+        assert!(done.err.contains(&expected), "{}", done.err);
+        assert!(!study.path("outputs/files").exists());
+    }
+}
+
+#[test]
+fn no_failure_tells_a_secret() {
+    let hub = Hub::start();
+    hub.push("models", "me/model", "step1", model(1));
+    hub.close_with("hf_RIGHT_SECRET");
+    let secrets = ["hf_RIGHT_SECRET", "hf_WRONG_SECRET", SIGNATURE];
+    let assert_kept = |study: &Study, arguments: &[&str]| {
+        let done = study.cpipe(arguments);
+        for secret in secrets {
+            assert!(!done.out.contains(secret), "{}", done.out);
+            assert!(!done.err.contains(secret), "{}", done.err);
+            assert!(study.files_with(secret).is_empty(), "{secret}");
+        }
+    };
+    let study = Study::new(&hub.server.url, HUB).with("HF_TOKEN", "hf_WRONG_SECRET");
+    assert_kept(&study, &["run", "--json"]);
+    assert_kept(&study, &["update", "w"]);
+    // The lock is there, and the node fails at a URL with a signature.
+    let study = study.with("HF_TOKEN", "hf_RIGHT_SECRET");
+    study.run(&["update", "w"]);
+    hub.damage(&model(1)["model.safetensors"]);
+    for arguments in [
+        &["run", "--json"][..],
+        &["run"],
+        &["why", "get"],
+        &["log", "get"],
+        &["show", "latest"],
+        &["runs"],
+        &["plan"],
+    ] {
+        assert_kept(&study, arguments);
+    }
 }
 
 #[test]
