@@ -7,6 +7,8 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use cpipe_engine::EngineError;
 use cpipe_engine::spec::SpecError;
 
+use crate::secrets::masked;
+
 /// Whose fault it is; decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -55,6 +57,7 @@ impl CliError {
     /// Errors of the pipeline file, each with the line it is in.
     pub(crate) fn spec(path: &Path, source: &str, errors: &[SpecError]) -> Self {
         let path = path.display().to_string();
+        let source = &masked(source);
         let rendered: Vec<String> = errors
             .iter()
             .map(|error| render_spec_error(&path, source, error))

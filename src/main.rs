@@ -8,6 +8,7 @@ mod options;
 mod registry;
 mod reporter;
 mod schema;
+mod secrets;
 mod session;
 mod sources;
 

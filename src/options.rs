@@ -8,6 +8,7 @@ use cpipe_engine::run::RunOptions;
 
 use crate::cli::{PipelineArgs, RunArgs, Selection};
 use crate::error::CliError;
+use crate::secrets::masked;
 use crate::session::Session;
 
 /// The options of `cpipe run`.
@@ -19,11 +20,13 @@ pub(crate) fn run_options(
     let mut options = plan_options(session, &args.selection)?;
     options.jobs = args.jobs.map_or_else(cores, usize::from);
     options.trace = args.trace;
+    let sets = pipeline.sets.iter();
+    let sets = sets.map(|(name, value)| (name.clone(), masked(value)));
     options.info = RunInfo {
         name: args.name.clone(),
         profile: session.profile(),
-        overrides: pipeline.sets.clone(),
-        arguments: std::env::args().skip(1).collect(),
+        overrides: sets.collect(),
+        arguments: std::env::args().skip(1).map(|a| masked(&a)).collect(),
         device: "cpu".to_owned(),
     };
     Ok(options)

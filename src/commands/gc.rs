@@ -1,9 +1,11 @@
 use std::fmt::Write;
+use std::time::{Duration, SystemTime};
 
+use cpipe_corpus::Cleared;
 use cpipe_engine::cache::{self, GcOptions};
 
 use crate::cli::{GcArgs, PipelineArgs};
-use crate::error::CliError;
+use crate::error::{CliError, Kind};
 use crate::session::open_cache;
 
 /// Most results dropped for the size budget that are named.
@@ -17,6 +19,15 @@ pub(crate) fn gc(pipeline: &PipelineArgs, args: &GcArgs) -> Result<u8, CliError>
         dry_run: args.dry_run,
     };
     let report = cache::collect_garbage(&cache, &options)?;
+    // What lies in wait since before every kept run began, none of them needed.
+    let cleared = match report.since {
+        Some(since) => {
+            let since = SystemTime::UNIX_EPOCH + Duration::from_secs(since);
+            cpipe_corpus::clear_downloads(&cache.downloads(), since, args.dry_run)
+                .map_err(|error| CliError::new(Kind::Cache, &error.to_string(), None))?
+        }
+        None => Cleared::default(),
+    };
     let mut text = String::new();
     for (output, bytes) in report.dropped.iter().take(SHOWN) {
         writeln!(
@@ -31,6 +42,15 @@ pub(crate) fn gc(pipeline: &PipelineArgs, args: &GcArgs) -> Result<u8, CliError>
             text,
             "over the budget: {} more",
             report.dropped.len() - SHOWN
+        )
+        .expect("writing to a string does not fail");
+    }
+    if cleared.count > 0 {
+        writeln!(
+            text,
+            "abandoned downloads: {}, {}",
+            cleared.count,
+            super::megabytes(cleared.bytes)
         )
         .expect("writing to a string does not fail");
     }

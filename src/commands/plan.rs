@@ -15,6 +15,7 @@ pub(crate) fn plan(pipeline: &PipelineArgs, args: &PlanArgs) -> Result<u8, CliEr
     let targets = session.targets(&args.selection)?;
     let options = plan_options(&session, &args.selection)?;
     let statuses = run::plan(&workspace, &targets, &options)?;
+    let downloads = Downloads::of(&session, &targets)?;
     let mut text = String::new();
     let (mut cached, mut would_run) = (0, 0);
     for (index, status) in &statuses {
@@ -40,7 +41,7 @@ pub(crate) fn plan(pipeline: &PipelineArgs, args: &PlanArgs) -> Result<u8, CliEr
             )
             .expect("writing to a string does not fail");
         }
-        text += &Downloads::of(&session, &targets)?.describe(&session);
+        text += &downloads.describe(&session);
         let to_run: Vec<_> = statuses
             .iter()
             .filter(|(_, status)| !matches!(status, Status::Cached(_)))
@@ -52,6 +53,7 @@ pub(crate) fn plan(pipeline: &PipelineArgs, args: &PlanArgs) -> Result<u8, CliEr
     }
     session.stats.save()?;
     super::print(&text)?;
+    downloads.check(&session)?;
     Ok(0)
 }
 

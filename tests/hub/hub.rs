@@ -26,8 +26,8 @@ struct State {
     /// Files outside repositories.
     plain: Files,
     token: Option<String>,
-    /// What is said of the size of every large file.
-    claimed: Option<usize>,
+    /// What is said of the size of files, as `OWNER/NAME/FILE`.
+    claimed: BTreeMap<String, usize>,
 }
 
 /// A running hub.
@@ -77,9 +77,10 @@ impl Hub {
         self.state.lock().unwrap().token = Some(token.to_owned());
     }
 
-    /// Says of every large file that it is this large.
-    pub(crate) fn claim(&self, size: usize) {
-        self.state.lock().unwrap().claimed = Some(size);
+    /// Says of a large file, as `OWNER/NAME/FILE`, that it is this large.
+    pub(crate) fn claim(&self, name: &str, size: usize) {
+        let mut state = self.state.lock().unwrap();
+        state.claimed.insert(name.to_owned(), size);
     }
 
     /// Damages what the store serves for some bytes.
@@ -128,7 +129,7 @@ impl State {
         let files = &self.commits[&(name.to_owned(), commit.clone())];
         let siblings: Vec<Value> = files
             .iter()
-            .map(|(name, bytes)| self.sibling(name, bytes))
+            .map(|(file, bytes)| self.sibling(name, file, bytes))
             .collect();
         let info = json!({"id": name, "sha": commit, "gated": false, "siblings": siblings});
         Some(Reply::ok(info.to_string()))
@@ -150,12 +151,13 @@ impl State {
         Some(reply.header("x-linked-size", &bytes.len().to_string()))
     }
 
-    fn sibling(&self, name: &str, bytes: &[u8]) -> Value {
+    fn sibling(&self, repo: &str, name: &str, bytes: &[u8]) -> Value {
         let size = bytes.len();
         if size < LARGE {
             return json!({"rfilename": name, "size": size, "blobId": "0".repeat(40)});
         }
-        let size = self.claimed.unwrap_or(size);
+        let claimed = self.claimed.get(&format!("{repo}/{name}"));
+        let size = claimed.copied().unwrap_or(size);
         let lfs = json!({"sha256": sha256(bytes), "size": size, "pointerSize": 134});
         json!({"rfilename": name, "size": size, "blobId": "0".repeat(40), "lfs": lfs})
     }

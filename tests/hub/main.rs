@@ -5,13 +5,20 @@
 mod archives;
 mod data;
 mod hub;
+mod pickles;
+mod plan;
+mod proxies;
 mod server;
 mod sources;
 mod study;
+mod take;
+mod weights;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+const CPIPE: &str = env!("CARGO_BIN_EXE_cpipe");
 
 /// A folder of its own with a pipeline, a cache and a hub cache.
 struct Study {
@@ -64,7 +71,14 @@ impl Study {
     }
 
     fn cpipe(&self, arguments: &[&str]) -> Done {
-        Self::finish(self.command(env!("CARGO_BIN_EXE_cpipe")).args(arguments))
+        Self::finish(self.command(CPIPE).args(arguments))
+    }
+
+    /// Runs where no file may become larger than so many KiB: a write beyond that fails as it does
+    /// on a full disk.
+    fn cpipe_with_disk(&self, kib: usize, arguments: &str) -> Done {
+        let script = format!("trap '' XFSZ; ulimit -f {kib}; exec {CPIPE} {arguments}");
+        Self::finish(self.command("bash").args(["-c", &script]))
     }
 
     fn finish(command: &mut Command) -> Done {

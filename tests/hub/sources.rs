@@ -2,9 +2,10 @@
 
 use crate::Study;
 use crate::archives::{tar, zip};
-use crate::hub::{Files, Hub};
+use crate::hub::{Files, Hub, SIGNATURE};
+use crate::server::{Reply, Server};
 
-const HUB: &str = "version: 1
+pub(crate) const HUB: &str = "version: 1
 sources:
   w: { hub: me/model, revision: step1 }
 stages:
@@ -22,7 +23,7 @@ stages:
     )
 }
 
-fn model(fill: u8) -> Files {
+pub(crate) fn model(fill: u8) -> Files {
     let config = br#"{"hidden_size": 1}"#.to_vec();
     let weights: Vec<u8> = (0..300_000u32)
         .map(|i| ((i * i) >> 5) as u8 ^ fill)
@@ -164,16 +165,60 @@ fn a_file_that_is_not_what_the_hub_says_is_never_taken() {
 }
 
 #[test]
+fn a_file_of_another_length_than_the_hub_says_is_never_taken() {
+    for claimed in [299_999, 300_001] {
+        let hub = Hub::start();
+        hub.push("models", "me/model", "step1", model(1));
+        hub.claim("me/model/model.safetensors", claimed);
+        let study = Study::new(&hub.server.url, HUB);
+        let done = study.cpipe(&["run"]);
+        assert_eq!(done.code, 20, "{}", done.err);
+        let expected = format!("has 300000 bytes, expected {claimed}");
+        assert!(done.err.contains(&expected), "{}", done.err);
+        assert!(!study.path("outputs/files").exists());
+    }
+}
+
+#[test]
+fn no_failure_tells_a_secret() {
+    let hub = Hub::start();
+    hub.push("models", "me/model", "step1", model(1));
+    hub.close_with("hf_RIGHT_SECRET");
+    let secrets = ["hf_RIGHT_SECRET", "hf_WRONG_SECRET", SIGNATURE];
+    let assert_kept = |study: &Study, arguments: &[&str]| {
+        let done = study.cpipe(arguments);
+        for secret in secrets {
+            assert!(!done.out.contains(secret), "{}", done.out);
+            assert!(!done.err.contains(secret), "{}", done.err);
+            assert!(study.files_with(secret).is_empty(), "{secret}");
+        }
+    };
+    let study = Study::new(&hub.server.url, HUB).with("HF_TOKEN", "hf_WRONG_SECRET");
+    assert_kept(&study, &["run", "--json"]);
+    assert_kept(&study, &["update", "w"]);
+    // The lock is there, and the node fails at a URL with a signature.
+    let study = study.with("HF_TOKEN", "hf_RIGHT_SECRET");
+    study.run(&["update", "w"]);
+    hub.damage(&model(1)["model.safetensors"]);
+    for arguments in [
+        &["run", "--json"][..],
+        &["run"],
+        &["why", "get"],
+        &["log", "get"],
+        &["show", "latest"],
+        &["runs"],
+        &["plan"],
+    ] {
+        assert_kept(&study, arguments);
+    }
+}
+
+#[test]
 fn a_download_that_the_disk_breaks_off_is_gone_on_with() {
     let hub = Hub::start();
     hub.push("models", "me/model", "step1", model(1));
     let study = Study::new(&hub.server.url, HUB);
-    // Files may hold 100 KiB; a write beyond that fails as it does on a full disk.
-    let script = format!(
-        "trap '' XFSZ; ulimit -f 100; exec {} run",
-        env!("CARGO_BIN_EXE_cpipe")
-    );
-    let done = Study::finish(study.command("bash").args(["-c", &script]));
+    let done = study.cpipe_with_disk(100, "run");
     assert_eq!(done.code, 20, "{}", done.err);
     assert!(done.err.contains("cannot write"), "{}", done.err);
     assert!(!study.path("outputs/files").exists());
@@ -200,6 +245,12 @@ fn an_archive_is_locked_by_what_is_in_it() {
         [study.path("pipeline.yaml")]
     );
 
+    // Nor what is given on the command line.
+    let url = format!("sources.data.url={}/data.zip?key=OTHER_KEY", hub.server.url);
+    study.run(&["run", "--set", &url]);
+    assert!(study.files_with("OTHER_KEY").is_empty());
+    assert!(!study.run(&["runs"]).out.contains("OTHER_KEY"));
+
     // Everything but the lock and the cache's records gone: keys are known all the same.
     std::fs::remove_dir_all(study.path("cache/v1/downloads")).unwrap();
     let requests = hub.server.requests().len();
@@ -219,11 +270,14 @@ fn an_archive_is_locked_by_what_is_in_it() {
 }
 
 #[test]
-fn hostile_archives_leave_nothing_and_no_lock() {
+fn hostile_and_truncated_archives_leave_nothing_and_no_lock() {
     let hub = Hub::start();
+    let whole = zip(&[("one.txt", b"first"), ("two.txt", b"second")], 0o100_644);
     for bytes in [
         zip(&[("../evil", b"x")], 0o100_644),
         zip(&[("l", b"/etc")], 0o120_777),
+        whole[..whole.len() - 30].to_vec(),
+        whole[..40].to_vec(),
         tar(&[]),
     ] {
         hub.put("data.zip", bytes);
@@ -233,6 +287,47 @@ fn hostile_archives_leave_nothing_and_no_lock() {
         assert!(done.err.contains("damaged or hostile"), "{}", done.err);
         assert!(!study.path("cpipe.lock").exists());
         assert!(!study.path("evil").exists() && !study.path("outputs").exists());
+    }
+}
+
+#[test]
+fn what_a_full_disk_broke_off_while_unpacking_is_not_taken_for_whole() {
+    let hub = Hub::start();
+    let large = vec![7; 2_000_000];
+    let files = [("one.txt", &b"first"[..]), ("two.txt", &large)];
+    hub.put("data.zip", zip(&files, 0o100_644));
+    let study = Study::new(&hub.server.url, &web(&hub.server.url));
+    let done = study.cpipe_with_disk(500, "run");
+    assert_eq!(done.code, 10, "{}", done.err);
+    assert!(done.err.contains("cannot write"), "{}", done.err);
+    assert!(done.err.contains("the disk is not full"), "{}", done.err);
+    assert!(!study.path("cpipe.lock").exists() && !study.path("outputs").exists());
+    study.run(&["run"]);
+    assert_eq!(
+        std::fs::read(study.path("outputs/files/two.txt")).unwrap(),
+        large
+    );
+}
+
+#[test]
+fn servers_that_refuse_say_what_to_do() {
+    for (status, advice) in [
+        (401, "does not let everybody in: fetch the file yourself"),
+        (403, "does not let everybody in: fetch the file yourself"),
+        (404, "correct the URL, or add a mirror"),
+        (410, "correct the URL, or add a mirror"),
+    ] {
+        let server = Server::start(move |_| Reply::status(status));
+        let study = Study::new(&server.url, &web(&server.url));
+        let done = study.cpipe(&["run"]);
+        assert_eq!(done.code, 10, "{}", done.err);
+        assert!(
+            done.err.contains(&format!("answered {status}")),
+            "{}",
+            done.err
+        );
+        assert!(done.err.contains(advice), "{}", done.err);
+        assert!(!done.err.contains("SECRET_KEY"), "{}", done.err);
     }
 }
 
@@ -269,22 +364,17 @@ fn what_does_not_fit_on_the_disk_is_refused_before_it_is_fetched() {
         done.out
     );
 
-    hub.claim(1 << 60);
+    hub.claim("me/model/model.safetensors", 1 << 60);
     study.run(&["update"]);
-    let done = study.run(&["plan"]);
-    assert!(
-        done.out
-            .contains("downloads: 1152921504.61 GB from 1 sources"),
-        "{}",
-        done.out
-    );
-    let done = study.cpipe(&["run"]);
-    assert_eq!(done.code, 30, "{}", done.err);
-    assert!(
-        done.err
-            .contains("the downloads need 2305843009.21 GB on disk"),
-        "{}",
-        done.err
-    );
+    // Twice that, unless the disk lets copies share their blocks.
+    let needed = ["2305843009.21", "1152921504.61"]
+        .map(|size| format!("the downloads need {size} GB on disk"));
+    for command in ["plan", "run"] {
+        let done = study.cpipe(&[command]);
+        assert_eq!(done.code, 30, "{}", done.err);
+        assert!(needed.iter().any(|n| done.err.contains(n)), "{}", done.err);
+        let line = "downloads: 1152921504.61 GB from 1 sources; disk: ";
+        assert_eq!(done.out.contains(line), command == "plan", "{}", done.out);
+    }
     assert_eq!(hub.server.sent("/store/"), 0);
 }

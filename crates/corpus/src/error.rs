@@ -129,10 +129,13 @@ fn http_hint(error: &HttpError) -> Option<String> {
         HttpError::TooLarge { .. } => "raise `size` if the file is meant to be that large",
         HttpError::Status {
             status: 401 | 403, ..
-        } => "the server does not let everybody in",
+        } => "the server does not let everybody in: fetch the file yourself and use it as a `path`",
         HttpError::Status {
             status: 404 | 410, ..
         } => "correct the URL, or add a mirror",
+        HttpError::Proxy { .. } => {
+            "give it as http://HOST:PORT, or unset it; SOCKS proxies are not supported"
+        }
         HttpError::Cancelled => return None,
         _ => "try again later, or add a mirror; what has arrived is kept",
     };

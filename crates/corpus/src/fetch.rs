@@ -1,7 +1,7 @@
 //! Remote sources: finding out what one is, and bringing its files.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use cpipe_engine::digest::{Algorithm, Pin};
@@ -9,8 +9,9 @@ use cpipe_engine::lock::{Locked, Origin, today};
 use cpipe_engine::spec::{Location, SourceEntry, Take, Unpack, UrlSource, without_query};
 
 use crate::error::CorpusError;
-use crate::http::{Client, HttpError, Patience, Remote, Wanted, download};
+use crate::http::{Client, HttpError, Patience, Proxies, Remote, Wanted, download};
 use crate::hub::{Hub, HubSettings};
+use crate::staging::Staging;
 use crate::unpack;
 
 /// Fetches remote sources.
@@ -41,7 +42,7 @@ impl<'f> Fetcher<'f> {
         progress: &'f dyn Fn(u64, u64),
     ) -> Self {
         Self {
-            client: Client::new(Patience::from_env(), cancelled),
+            client: Client::new(Patience::from_env(), Proxies::from_env(), cancelled),
             hub: HubSettings::from_env(),
             downloads,
             progress,
@@ -150,8 +151,7 @@ impl<'f> Fetcher<'f> {
         staging: &Staging,
     ) -> Result<Served, CorpusError> {
         let fresh = staging.folder.join("files.new");
-        remove_folder(&fresh)?;
-        fs_err::create_dir_all(&fresh).map_err(|e| CorpusError::io(&fresh, e))?;
+        empty_folder(&fresh)?;
         let served = match source.take {
             Some(take) => self.take(source, take, &fresh)?,
             None => self.whole(source, digest, size, &fresh, staging)?,
@@ -199,76 +199,52 @@ impl<'f> Fetcher<'f> {
     fn take(&self, source: &UrlSource, take: Take, fresh: &Path) -> Result<Served, CorpusError> {
         let mut errors = Vec::new();
         for (place, url) in source.urls.iter().enumerate() {
-            let mut remote = Remote::new(&self.client, url, None).limited(source.limit);
-            if let Err(error) = remote.total() {
-                if !error.is_of_the_place() {
-                    return Err(error.into());
+            match self.take_from(url, source, take, fresh) {
+                Ok(size) => {
+                    return Ok(Served {
+                        place,
+                        size,
+                        digest: None,
+                    });
                 }
-                errors.push(error);
-                continue;
+                Err(CorpusError::Http(error)) if error.is_of_the_place() => errors.push(error),
+                Err(error) => return Err(error),
             }
-            let name = source.file_name();
-            let taken = unpack::take_beginning(source.unpack, take, name, &mut remote, fresh);
-            self.client.check_cancelled()?;
-            if let Some(error) = remote.take_error() {
-                return Err(error.into());
-            }
-            taken?;
-            return Ok(Served {
-                place,
-                size: remote.position(),
-                digest: None,
-            });
+            empty_folder(fresh)?;
         }
-        Err(match errors.len() {
-            1 => errors.remove(0).into(),
-            _ => HttpError::NoMirror(errors).into(),
-        })
+        Err(HttpError::of_places(errors).into())
+    }
+
+    /// The bytes that were read.
+    fn take_from(
+        &self,
+        url: &str,
+        source: &UrlSource,
+        take: Take,
+        fresh: &Path,
+    ) -> Result<u64, CorpusError> {
+        let mut remote = Remote::new(&self.client, url, None).limited(source.limit);
+        remote.total()?;
+        let name = source.file_name();
+        let taken = unpack::take_beginning(source.unpack, take, name, &mut remote, fresh);
+        self.client.check_cancelled()?;
+        match remote.take_error() {
+            Some(error) => Err(error.into()),
+            None => Ok(taken.map(|()| remote.position())?),
+        }
     }
 }
 
-/// Where one file from a web server waits; nobody else uses it meanwhile.
-struct Staging {
-    folder: PathBuf,
-    files: PathBuf,
-    _lock: File,
-}
-
-impl Staging {
-    fn open(downloads: &Path, source: &UrlSource) -> Result<Self, CorpusError> {
-        let question = format!("{:?} {:?} {:?}", source.urls, source.unpack, source.take);
-        let folder = downloads.join(Algorithm::Blake3.hash(question.as_bytes()));
-        let path = folder.join("lock");
-        let open = || {
-            std::fs::create_dir_all(&folder)?;
-            let mut options = File::options();
-            let file = options
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .open(&path)?;
-            file.lock()?;
-            Ok(file)
-        };
-        let lock = open().map_err(|e| CorpusError::io(&path, e))?;
-        let files = folder.join("files");
-        Ok(Self {
-            folder,
-            files,
-            _lock: lock,
-        })
-    }
-
-    fn clear(&self) -> Result<(), CorpusError> {
-        remove_folder(&self.files)
-    }
-}
-
-fn remove_folder(folder: &Path) -> Result<(), CorpusError> {
+pub(crate) fn remove_folder(folder: &Path) -> Result<(), CorpusError> {
     if folder.is_dir() {
         fs_err::remove_dir_all(folder).map_err(|e| CorpusError::io(folder, e))?;
     }
     Ok(())
+}
+
+fn empty_folder(folder: &Path) -> Result<(), CorpusError> {
+    remove_folder(folder)?;
+    fs_err::create_dir_all(folder).map_err(|e| CorpusError::io(folder, e))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), CorpusError> {
@@ -276,6 +252,23 @@ fn copy(from: &Path, to: &Path) -> Result<(), CorpusError> {
     fs_err::create_dir_all(parent).map_err(|e| CorpusError::io(parent, e))?;
     reflink_copy::reflink_or_copy(from, to).map_err(|e| CorpusError::io(to, e))?;
     Ok(())
+}
+
+/// Whether a file of the folder `from`, copied to the existing folder `to`, shares its blocks: tried
+/// out with a file of one byte.
+pub fn copies_take_no_space(from: &Path, to: &Path) -> bool {
+    let there = from.ancestors().find(|folder| folder.is_dir());
+    let disk = |folder: &Path| std::fs::metadata(folder).map(|meta| meta.dev()).ok();
+    if there.and_then(disk) != disk(to) {
+        return false;
+    }
+    let tried = || {
+        let dir = tempfile::tempdir_in(to)?;
+        let (one, other) = (dir.path().join("one"), dir.path().join("other"));
+        std::fs::write(&one, b"x")?;
+        reflink_copy::reflink(&one, &other)
+    };
+    tried().is_ok()
 }
 
 fn listing_of(folder: &Path, algorithm: Algorithm) -> Result<Pin, CorpusError> {

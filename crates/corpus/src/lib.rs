@@ -11,14 +11,16 @@ mod http;
 mod hub;
 mod image;
 mod pictures;
+mod staging;
 mod unpack;
 
 pub use chunk::{Chunk, ChunkParams, Crops, Csv, Decoder, Files, Order, Patch};
 pub use download::Download;
 pub use error::CorpusError;
-pub use fetch::Fetcher;
+pub use fetch::{Fetcher, copies_take_no_space};
 pub use http::HttpError;
-pub use hub::missing_bytes;
+pub use hub::{hub_cache, hub_file, missing_bytes};
+pub use staging::{Cleared, clear_downloads};
 pub use unpack::UnpackError;
 
 #[cfg(test)]

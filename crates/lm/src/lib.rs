@@ -39,3 +39,7 @@ pub use sequence::Sequence;
 pub use tokenize::{Tokenize, TokenizeParams};
 pub use tokenizer::{ChunkTokenizer, Tokenized};
 pub use work::score_windows;
+
+#[cfg(test)]
+#[path = "../../../tests/hub/pickles.rs"]
+mod pickles;

@@ -77,8 +77,9 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads a model from files by name: `config.json` with `model.safetensors`, or with the shards that
-    /// `model.safetensors.index.json` names; or one `.gguf` file.
+    /// Loads a model from files by name: `config.json` with `model.safetensors`, with the shards that
+    /// `model.safetensors.index.json` names, or without either the same of `pytorch_model.bin`; or one
+    /// `.gguf` file.
     pub fn load(files: &BTreeMap<String, PathBuf>) -> Result<Self, LmError> {
         let weights = Weights::open(files)?;
         let (file, path, text) = weights.config()?;

@@ -7,6 +7,7 @@ use ureq::http::{HeaderMap, Response, StatusCode, header};
 use ureq::{Agent, Body};
 
 use super::error::HttpError;
+use super::proxy::Proxies;
 
 /// How often and how long a client tries.
 #[derive(Clone, Copy, Debug)]
@@ -61,10 +62,11 @@ impl fmt::Debug for Token {
     }
 }
 
-/// An HTTP client. Proxies come from the environment (`HTTPS_PROXY`, `NO_PROXY` and so on).
+/// An HTTP client.
 #[derive(Clone)]
 pub(crate) struct Client<'c> {
     agent: Agent,
+    proxies: Proxies,
     patience: Patience,
     cancelled: &'c (dyn Fn() -> bool + Sync),
 }
@@ -81,11 +83,16 @@ pub(crate) struct Ask<'a> {
 
 impl<'c> Client<'c> {
     /// A client that gives up when `cancelled` says so.
-    pub(crate) fn new(patience: Patience, cancelled: &'c (dyn Fn() -> bool + Sync)) -> Self {
+    pub(crate) fn new(
+        patience: Patience,
+        proxies: Proxies,
+        cancelled: &'c (dyn Fn() -> bool + Sync),
+    ) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .redirect_auth_headers(RedirectAuthHeaders::SameHost)
             .max_redirects(10)
+            .proxy(None)
             .timeout_connect(Some(patience.silence))
             .timeout_per_read(Some(patience.silence))
             .timeout_per_write(Some(patience.silence))
@@ -94,6 +101,7 @@ impl<'c> Client<'c> {
             .build();
         Self {
             agent: Agent::new_with_config(config),
+            proxies,
             patience,
             cancelled,
         }
@@ -101,7 +109,8 @@ impl<'c> Client<'c> {
 
     /// One request, without retries. A status that a retry may change is an error with a wait.
     pub(crate) fn try_get(&self, url: &str, ask: Ask<'_>) -> Result<Response<Body>, Refusal> {
-        let mut request = self.agent.get(url);
+        let proxy = self.proxies.of(url).map_err(Refusal::Final)?;
+        let mut request = self.agent.get(url).config().proxy(proxy).build();
         if let Some(Token(secret)) = ask.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {secret}"));
         }
@@ -242,6 +251,7 @@ pub(crate) fn transport(url: &str, error: &ureq::Error) -> Refusal {
         ureq::Error::TooManyRedirects => "it redirects more than 10 times".to_owned(),
         ureq::Error::Timeout(_) => "the server did not answer in time".to_owned(),
         ureq::Error::HostNotFound => "there is no such host, or no network".to_owned(),
+        ureq::Error::ConnectProxyFailed(reason) => format!("the proxy refused: {reason}"),
         ureq::Error::Io(e) => e.to_string(),
         other => other.to_string(),
     };

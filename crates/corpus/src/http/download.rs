@@ -58,10 +58,7 @@ pub(crate) fn download(
             Err(error) => return Err(error),
         }
     }
-    match errors.len() {
-        1 => Err(errors.remove(0)),
-        _ => Err(HttpError::NoMirror(errors)),
-    }
+    Err(HttpError::of_places(errors))
 }
 
 /// A file that turns out to be another one than before is fetched anew, once.

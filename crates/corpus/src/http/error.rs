@@ -84,6 +84,12 @@ pub enum HttpError {
     /// No place worked.
     #[error("none of the {} places could be used: {}", .0.len(), join(.0))]
     NoMirror(Vec<Self>),
+    /// A variable does not name a proxy.
+    #[error("{variable} is not the address of an HTTP proxy")]
+    Proxy {
+        /// Its name.
+        variable: String,
+    },
     /// The run is being interrupted.
     #[error("interrupted")]
     Cancelled,
@@ -104,6 +110,14 @@ impl HttpError {
 
     /// Whether another place may do better.
     pub(crate) fn is_of_the_place(&self) -> bool {
-        !matches!(self, Self::Io { .. } | Self::Cancelled)
+        !matches!(self, Self::Io { .. } | Self::Proxy { .. } | Self::Cancelled)
+    }
+
+    /// What became of a file that none of its places gave.
+    pub(crate) fn of_places(mut errors: Vec<Self>) -> Self {
+        match errors.len() {
+            1 => errors.remove(0),
+            _ => Self::NoMirror(errors),
+        }
     }
 }

@@ -6,6 +6,7 @@
 mod client;
 mod download;
 mod error;
+mod proxy;
 mod remote;
 
 pub(crate) use client::{Client, Patience, Token};
@@ -13,6 +14,7 @@ pub(crate) use client::{Client, Patience, Token};
 use download::Arrived;
 pub(crate) use download::{Wanted, download};
 pub use error::HttpError;
+pub(crate) use proxy::Proxies;
 pub(crate) use remote::Remote;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use cpipe_engine::digest::{Algorithm, Pin};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Arrived, Client, HttpError, Patience, Token, Wanted, download};
+use super::{Arrived, Client, HttpError, Patience, Proxies, Token, Wanted, download};
 use crate::server::{Reply, Request, Server};
 
 const IMPATIENT: Patience = Patience {
@@ -98,7 +98,11 @@ impl Place {
             digest: known.digest.as_ref(),
             progress: &|_, _| {},
         };
-        download(&Client::new(IMPATIENT, &never), &wanted, &self.target)
+        download(
+            &Client::new(IMPATIENT, Proxies::default(), &never),
+            &wanted,
+            &self.target,
+        )
     }
 
     /// What must hold after every failure: nothing stands where the whole file would.
@@ -186,7 +190,7 @@ fn busy_servers_are_waited_for() {
     let server = Server::start(|request: &Request| match request.earlier {
         0 => Reply::status(429).header("retry-after", "0"),
         1 => Reply::status(503).header("retry-after", "1"),
-        2 => Reply::status(503),
+        2 => Reply::status(503).header("retry-after", "Thu, 01 Jan 1970 00:00:00 GMT"),
         _ => Reply::ok("hello"),
     });
     let place = Place::new();
@@ -424,7 +428,7 @@ fn an_interruption_ends_a_download() {
         digest: None,
         progress: &|_, _| {},
     };
-    let client = Client::new(IMPATIENT, &|| true);
+    let client = Client::new(IMPATIENT, Proxies::default(), &|| true);
     let error = download(&client, &wanted, &place.target).unwrap_err();
     assert!(matches!(error, HttpError::Cancelled), "{error}");
     place.assert_nothing();

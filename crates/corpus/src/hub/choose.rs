@@ -7,12 +7,12 @@ use crate::error::CorpusError;
 
 /// Weights in the order in which they are preferred: all files of one line, of which the first
 /// must be there.
-const WEIGHTS: [&[&str]; 2] = [
+const WEIGHTS: [&[&str]; 4] = [
     &["model.safetensors"],
     &["model.safetensors.index.json", "model-*.safetensors"],
+    &["pytorch_model.bin"],
+    &["pytorch_model.bin.index.json", "pytorch_model-*.bin"],
 ];
-/// Weights as pickled objects, which are programs and are not read.
-const PICKLED: [&str; 2] = ["pytorch_model.bin", "pytorch_model.bin.index.json"];
 
 /// The files of a source, in name order.
 pub(super) fn choose(
@@ -41,14 +41,6 @@ pub(super) fn choose(
 
 fn without_weights(source: &HubSource, listed: &BTreeMap<String, Listed>) -> CorpusError {
     let (repo, revision) = (&source.repo, &source.revision);
-    if PICKLED.iter().any(|name| listed.contains_key(*name)) {
-        return CorpusError::Hub {
-            message: format!("`{repo}` at `{revision}` has its weights only as PyTorch files"),
-            hint: "convert them with `AutoModelForCausalLM.from_pretrained(…).save_pretrained(…)` \
-                   of Transformers, which writes safetensors, and use the folder as a `path`"
-                .into(),
-        };
-    }
     CorpusError::Hub {
         message: format!("`{repo}` at `{revision}` has no config.json with weights beside it"),
         hint: format!("name its files with `files:`; it has {}", some_of(listed)),
@@ -132,8 +124,15 @@ mod tests {
             "model.safetensors.index.json",
         ];
         assert_eq!(chosen(&[], &shards).unwrap(), shards);
-        let error = chosen(&[], &["config.json", "pytorch_model.bin"]).unwrap_err();
-        assert!(error.contains("only as PyTorch files"), "{error}");
+        let only_torch = ["config.json", "pytorch_model.bin", "training_args.bin"];
+        assert_eq!(chosen(&[], &only_torch).unwrap(), only_torch[..2]);
+        let shards = [
+            "config.json",
+            "pytorch_model-00001-of-00002.bin",
+            "pytorch_model-00002-of-00002.bin",
+            "pytorch_model.bin.index.json",
+        ];
+        assert_eq!(chosen(&[], &shards).unwrap(), shards);
         assert!(
             chosen(&[], &["config.json", "x.h5"])
                 .unwrap_err()

@@ -17,7 +17,7 @@ use cpipe_engine::spec::{HubSource, RepoKind};
 use hf_hub::{CacheRepo, Repo, RepoType};
 
 pub(crate) use settings::HubSettings;
-pub use store::missing_bytes;
+pub use store::{hub_cache, hub_file, missing_bytes};
 
 use crate::error::CorpusError;
 use crate::http::Client;

@@ -9,7 +9,7 @@ use super::Hub;
 use super::HubSettings;
 use super::api::Listed;
 use crate::error::CorpusError;
-use crate::http::{Client, Patience, Wanted, download};
+use crate::http::{Client, Patience, Proxies, Wanted, download};
 
 impl Hub<'_> {
     fn pointer(&self, commit: &str, name: &str) -> PathBuf {
@@ -151,25 +151,31 @@ impl Hub<'_> {
     }
 }
 
+/// The folder of the user's hub cache.
+pub fn hub_cache() -> PathBuf {
+    HubSettings::from_env().cache.path().clone()
+}
+
 /// Bytes of a locked repository's files that are not in the user's hub cache, by their sizes.
 pub fn missing_bytes(entry: &SourceEntry) -> u64 {
-    let (Location::Hub(source), Some(locked)) = (&entry.location, &entry.locked) else {
-        return 0;
-    };
-    let settings = HubSettings::from_env();
-    let client = Client::new(Patience::default(), &|| false);
-    let hub = Hub::new(&client, &settings, source, &|_, _| {});
-    let blobs = hub.folder().join("blobs");
-    let commit = locked.commit.as_deref().unwrap_or(&source.revision);
-    let is_there = |name: &str, file: &LockedFile| {
-        let has_size = |path: &Path| std::fs::metadata(path).is_ok_and(|m| m.len() == file.size);
-        has_size(&hub.pointer(commit, name)) || has_size(&blobs.join(&file.sha256))
-    };
-    let missing = locked
-        .files
-        .iter()
-        .filter(|(name, file)| !is_there(name, file));
+    let files = entry.locked.iter().flat_map(|locked| &locked.files);
+    let missing = files.filter(|(name, _)| hub_file(entry, name).is_none());
     missing.map(|(_, file)| file.size).sum()
+}
+
+/// A file of a locked repository in the user's hub cache, if it is there with its size.
+pub fn hub_file(entry: &SourceEntry, name: &str) -> Option<PathBuf> {
+    let (Location::Hub(source), Some(locked)) = (&entry.location, &entry.locked) else {
+        return None;
+    };
+    let file = locked.files.get(name)?;
+    let settings = HubSettings::from_env();
+    let client = Client::new(Patience::default(), Proxies::default(), &|| false);
+    let hub = Hub::new(&client, &settings, source, &|_, _| {});
+    let commit = locked.commit.as_deref().unwrap_or(&source.revision);
+    let blob = hub.folder().join("blobs").join(&file.sha256);
+    let has_size = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|m| m.len() == file.size);
+    [hub.pointer(commit, name), blob].into_iter().find(has_size)
 }
 
 fn is_whole(path: &Path, file: &LockedFile) -> bool {

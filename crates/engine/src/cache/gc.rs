@@ -32,6 +32,8 @@ pub struct GcReport {
     pub bytes: u64,
     /// Bytes of the blobs that stay.
     pub kept_bytes: u64,
+    /// When the earliest run that stays began, in seconds since 1970.
+    pub since: Option<u64>,
     /// `node:output`, bytes: results that stay on record but whose bytes go because of the budget.
     pub dropped: Vec<(String, u64)>,
 }
@@ -47,6 +49,7 @@ pub fn collect_garbage(cache: &Cache, options: &GcOptions) -> Result<GcReport, E
     let _alone = cache.lock_exclusive()?;
     let mut report = GcReport::default();
     let (runs, keys) = keep(cache, options.keep_runs)?;
+    report.since = runs.iter().map(|run| run.started).min();
     let kept = remove_actions(cache, &keys, options.dry_run, &mut report)?;
     let mut live = live_blobs(cache, &kept);
     if let Some(budget) = options.budget {

@@ -1,43 +1,33 @@
 //! Tensors of safetensors files.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use memmap2::Mmap;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-use super::tensors::Found;
-use crate::LmError;
+use super::{Place, Places};
 use crate::kernels::Stored;
 
-/// Adds every tensor of one file.
-pub(super) fn read<'a>(
-    file: &'a str,
-    map: &'a Arc<Mmap>,
-    found: &mut BTreeMap<String, Found<'a>>,
-) -> Result<(), LmError> {
-    let parsed = SafeTensors::deserialize(map)
-        .map_err(|e| LmError::weights(file, damage(map, &e.to_string())))?;
+/// The name and place of every tensor of a file.
+pub(super) fn tensors(bytes: &[u8]) -> Result<Places, String> {
+    let parsed = SafeTensors::deserialize(bytes).map_err(|e| damage(bytes, &e.to_string()))?;
     let tensors = parsed.tensors().into_iter();
-    found.extend(tensors.map(|(name, view)| (name, tensor(file, map, &view))));
-    Ok(())
+    let place = |(name, view): (String, TensorView<'_>)| {
+        let start = view.data().as_ptr().addr() - bytes.as_ptr().addr();
+        let place = Place {
+            bytes: start..start + view.data().len(),
+            shape: view.shape().to_vec(),
+            stored: stored(view.dtype()),
+        };
+        (name, place)
+    };
+    Ok(tensors.map(place).collect())
 }
 
-fn tensor<'a>(file: &'a str, map: &'a Arc<Mmap>, view: &TensorView<'_>) -> Found<'a> {
-    let start = view.data().as_ptr().addr() - map.as_ptr().addr();
-    Found {
-        file,
-        map,
-        bytes: start..start + view.data().len(),
-        shape: view.shape().to_vec(),
-        stored: match view.dtype() {
-            Dtype::F16 => Ok(Stored::F16),
-            Dtype::BF16 => Ok(Stored::Bf16),
-            Dtype::F32 => Ok(Stored::F32),
-            other => Err(format!("has dtype {other:?}, expected F16, BF16 or F32")),
-        },
-        paired_heads: None,
+fn stored(dtype: Dtype) -> Result<Stored, String> {
+    match dtype {
+        Dtype::F16 => Ok(Stored::F16),
+        Dtype::BF16 => Ok(Stored::Bf16),
+        Dtype::F32 => Ok(Stored::F32),
+        other => Err(format!("has dtype {other:?}, expected F16, BF16 or F32")),
     }
 }
 

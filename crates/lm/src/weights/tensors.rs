@@ -18,15 +18,23 @@ const LEGACY: [&str; 5] = [
     ".rotary_emb.inv_freq",
 ];
 
+/// Where a tensor's elements lie in its file, the last dimension next to each other.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) bytes: Range<usize>,
+    pub(super) shape: Vec<usize>,
+    /// How they are stored, or why they can't be read.
+    pub(super) stored: Result<Stored, String>,
+}
+
+/// Every tensor of a file: its name and place.
+pub(super) type Places = Vec<(String, Place)>;
+
 /// A tensor in its file.
 pub(super) struct Found<'a> {
     pub(super) file: &'a str,
     pub(super) map: &'a Arc<Mmap>,
-    /// Its elements, the last dimension next to each other.
-    pub(super) bytes: Range<usize>,
-    pub(super) shape: Vec<usize>,
-    /// How they are stored, or what is wrong with that.
-    pub(super) stored: Result<Stored, String>,
+    pub(super) place: Place,
     /// Heads whose rows stand in pairs, if they do ([`Matrix::with_paired_heads`]).
     pub(super) paired_heads: Option<usize>,
 }
@@ -34,11 +42,11 @@ pub(super) struct Found<'a> {
 impl Found<'_> {
     fn stored(&self, name: &str) -> Result<Stored, LmError> {
         let told = |reason| LmError::weights(self.file, format!("tensor `{name}` {reason}"));
-        self.stored.clone().map_err(told)
+        self.place.stored.clone().map_err(told)
     }
 
     fn matrix(&self, name: &str, [rows, columns]: [usize; 2]) -> Result<Matrix, LmError> {
-        let (stored, bytes) = (self.stored(name)?, self.bytes.clone());
+        let (stored, bytes) = (self.stored(name)?, self.place.bytes.clone());
         let matrix = Matrix::new(Arc::clone(self.map), bytes, stored, [rows, columns]);
         Ok(match self.paired_heads {
             Some(heads) => matrix.with_paired_heads(heads),
@@ -90,7 +98,7 @@ impl<'a> Tensors<'a> {
         let mut values = vec![0.0; shape.iter().product()];
         found
             .stored(name)?
-            .read(&found.map[found.bytes], 0, &mut values);
+            .read(&found.map[found.place.bytes], 0, &mut values);
         Ok(values)
     }
 
@@ -105,8 +113,8 @@ impl<'a> Tensors<'a> {
             let reason = format!("tensor `{name}` of shape {shape:?} is missing");
             return Err(LmError::weights(self.first_file, reason));
         };
-        if found.shape != shape {
-            let other = found.shape;
+        if found.place.shape != shape {
+            let other = found.place.shape;
             let reason = format!("tensor `{name}` has shape {other:?}, expected {shape:?}");
             return Err(LmError::weights(found.file, reason));
         }

@@ -12,6 +12,7 @@ use memmap2::Mmap;
 
 use self::header::{Header, Tensor};
 use super::tensors::Found;
+use super::{Place, Places};
 use crate::LmError;
 use crate::kernels::{Blocks, Stored};
 
@@ -50,25 +51,31 @@ impl GgufFile {
         Ok(serde_json::to_vec(&config).expect("JSON values are plain data"))
     }
 
-    /// Adds every tensor under its name in Hugging Face's files.
-    pub(super) fn read<'a>(
-        &'a self,
-        found: &mut BTreeMap<String, Found<'a>>,
-    ) -> Result<(), LmError> {
+    /// Every tensor by its name in Hugging Face's files.
+    pub(super) fn tensors(&self) -> Result<BTreeMap<String, Found<'_>>, LmError> {
+        let mut found = BTreeMap::new();
         for tensor in &self.header.tensors {
             let told = |reason: String| self.bad(&format!("tensor `{}` {reason}", tensor.name));
-            let whole = self.tensor(tensor).map_err(told)?;
-            match names::of_experts(&tensor.name) {
-                Some(names) => found.extend(split(whole, &names).map_err(told)?),
-                None => {
-                    found.insert(names::of(&tensor.name, self.header.architecture()), whole);
-                }
-            }
+            let place = self.place(tensor).map_err(told)?;
+            let places = match names::of_experts(&tensor.name) {
+                Some(names) => split(&place, &names).map_err(told)?,
+                None => vec![(names::of(&tensor.name, self.header.architecture()), place)],
+            };
+            let heads = config::paired_heads(&self.header, &tensor.name);
+            found.extend(places.into_iter().map(|(name, place)| {
+                let found = Found {
+                    file: &self.name,
+                    map: &self.map,
+                    place,
+                    paired_heads: heads,
+                };
+                (name, found)
+            }));
         }
-        Ok(())
+        Ok(found)
     }
 
-    fn tensor(&self, tensor: &Tensor) -> Result<Found<'_>, String> {
+    fn place(&self, tensor: &Tensor) -> Result<Place, String> {
         let stored = stored(tensor.kind);
         let known = stored.clone().unwrap_or(Stored::F32);
         let columns = *tensor.shape.last().ok_or("has no dimensions")?;
@@ -82,13 +89,10 @@ impl GgufFile {
         let bytes = range
             .filter(|range| range.end <= self.map.len())
             .ok_or_else(|| format!("ends beyond the file of {} bytes", self.map.len()))?;
-        Ok(Found {
-            file: &self.name,
-            map: &self.map,
+        Ok(Place {
             bytes,
             shape: tensor.shape.clone(),
             stored,
-            paired_heads: config::paired_heads(&self.header, &tensor.name),
         })
     }
 
@@ -98,24 +102,18 @@ impl GgufFile {
 }
 
 /// The experts of a layer, which lie in one tensor one after the other.
-fn split<'a>(
-    whole: Found<'a>,
-    names: &dyn Fn(usize) -> String,
-) -> Result<Vec<(String, Found<'a>)>, String> {
+fn split(whole: &Place, names: &dyn Fn(usize) -> String) -> Result<Places, String> {
     let [experts, rows, columns] = whole.shape[..] else {
-        return Err(format!(
-            "has shape {:?}, expected three dimensions",
-            whole.shape
-        ));
+        let shape = &whole.shape;
+        return Err(format!("has shape {shape:?}, expected three dimensions"));
     };
     let length = whole.bytes.len() / experts.max(1);
     let one = |i: usize| {
         let start = whole.bytes.start + i * length;
-        let expert = Found {
+        let expert = Place {
             bytes: start..start + length,
             shape: vec![rows, columns],
             stored: whole.stored.clone(),
-            ..whole
         };
         (names(i), expert)
     };
