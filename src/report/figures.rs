@@ -1,5 +1,7 @@
 //! Figures with their captions.
 
+use std::fmt::Write;
+
 use maud::{Markup, PreEscaped, html};
 
 use super::figure::{Figure, Picture};
@@ -85,9 +87,34 @@ fn links(report: &Report, figure: &Figure) -> Markup {
             }
         }
         " · files: "
-        a href=(figure.path) { (figure.path) }
+        a href=(address(&figure.path)) { (figure.path) }
         @for other in &figure.others {
-            ", " a href=(other) { (ending(other)) span.sr { " of " (figure.path) } }
+            ", " a href=(address(other)) { (ending(other)) span.sr { " of " (figure.path) } }
         }
+    }
+}
+
+/// The address of a file beside the page: whatever its name holds, it is a name.
+fn address(path: &str) -> String {
+    let mut address = "./".to_owned();
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_./~".contains(&byte) {
+            address.push(char::from(byte));
+        } else {
+            // Writing to a string does not fail.
+            let _ = write!(address, "%{byte:02X}");
+        }
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files_are_no_addresses_of_another_kind() {
+        assert_eq!(address("figures/law.svg"), "./figures/law.svg");
+        assert_eq!(address("javascript:a #ü"), "./javascript%3Aa%20%23%C3%BC");
     }
 }

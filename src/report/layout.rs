@@ -85,30 +85,34 @@ fn order(layer_of: &[usize], chains: &[Vec<usize>]) -> Vec<Vec<usize>> {
         downs.entry(pair[0]).or_default().push(pair[1]);
         ups.entry(pair[1]).or_default().push(pair[0]);
     }
-    for sweep in 0..SWEEPS {
-        let mut row = rows(&order, layer_of.len());
-        let neighbours = if sweep % 2 == 0 { &ups } else { &downs };
-        let mut layers: Vec<usize> = (0..count).collect();
-        if sweep % 2 == 1 {
-            layers.reverse();
-        }
-        for layer in layers {
-            let middle = |place: &usize| match neighbours.get(place) {
-                Some(others) => others.iter().map(|o| row[*o]).sum::<f64>() / others.len() as f64,
-                None => row[*place],
-            };
-            let mut sorted: Vec<(f64, usize)> = order[layer]
-                .iter()
-                .map(|place| (middle(place), *place))
-                .collect();
-            sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
-            order[layer] = sorted.into_iter().map(|(_, place)| place).collect();
-            row = rows(&order, layer_of.len());
-        }
+    for _ in 0..SWEEPS / 2 {
+        sweep(&mut order, 0..count, &ups, layer_of.len());
+        sweep(&mut order, (0..count).rev(), &downs, layer_of.len());
     }
     order
 }
 
+/// Moves the places of each layer to the middle of their neighbours.
+fn sweep(
+    order: &mut [Vec<usize>],
+    layers: impl Iterator<Item = usize>,
+    neighbours: &BTreeMap<usize, Vec<usize>>,
+    places: usize,
+) {
+    for layer in layers {
+        let row = rows(order, places);
+        let middle = |place: &usize| match neighbours.get(place) {
+            Some(others) => others.iter().map(|o| row[*o]).sum::<f64>() / others.len() as f64,
+            None => row[*place],
+        };
+        let members = order[layer].iter();
+        let mut sorted: Vec<(f64, usize)> = members.map(|p| (middle(p), *p)).collect();
+        sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+        order[layer] = sorted.into_iter().map(|(_, place)| place).collect();
+    }
+}
+
+/// Rows from the middle of each layer.
 fn rows(order: &[Vec<usize>], places: usize) -> Vec<f64> {
     let mut row = vec![0.0; places];
     for members in order {

@@ -8,6 +8,7 @@
 mod claims;
 mod figure;
 mod figures;
+mod files;
 mod gather;
 mod graph;
 mod headline;
@@ -16,6 +17,7 @@ mod layout;
 mod made;
 mod number;
 mod page;
+mod products;
 mod provenance;
 mod stages;
 mod stamp;

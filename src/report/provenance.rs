@@ -2,10 +2,11 @@
 
 use maud::{Markup, html};
 
-use super::gather::{Product, Report};
+use super::gather::Report;
 use super::graph;
 use super::number::{count, size};
 use super::page::{Section, scroll};
+use super::products::Product;
 
 pub(super) fn section(report: &Report) -> Section {
     Section {

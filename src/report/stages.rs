@@ -91,10 +91,17 @@ fn stage(node: &Node) -> Stage {
         name: node.stage.clone(),
         kind: id.name,
         version: id.version,
-        axes: node.cell.0.keys().cloned().collect(),
+        axes: axes(node.label()),
         params: params(node),
         nodes: Vec::new(),
     }
+}
+
+/// The axes in a label, in the order in which the stage names them.
+fn axes(label: &str) -> Vec<String> {
+    let cell = label.split_once('[').map_or("", |(_, cell)| cell);
+    let pairs = cell.split(',').filter_map(|pair| pair.split_once('='));
+    pairs.map(|(axis, _)| axis.to_owned()).collect()
 }
 
 fn params(node: &Node) -> BTreeMap<String, String> {
@@ -233,5 +240,16 @@ fn place(location: &Location) -> String {
             without_query(first).to_owned()
         }
         Location::Hub(hub) => format!("hub: {} at {}", hub.repo, hub.revision),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_stand_as_the_stage_names_them() {
+        assert_eq!(axes("score[model=a-1.4b,step=64]"), ["model", "step"]);
+        assert_eq!(axes("fit"), Vec::<String>::new());
     }
 }

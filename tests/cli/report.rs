@@ -4,6 +4,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use crate::env::TestEnv;
 use crate::published::{ARGUMENTS, published};
+use crate::verify::flip;
 
 const STUDY: &str = include_str!("../fixtures/report.yaml");
 const DRAWING: &str = r#"<svg width="20" height="10" xmlns="http://www.w3.org/2000/svg"><title>Bars</title><rect id="bar" width="7" height="9"/></svg>"#;
@@ -144,6 +145,27 @@ fn mistakes_in_what_is_asked_for_are_told() {
             .stderr
             .contains("`cells.csv` cannot be shown as a figure")
     );
+}
+
+#[test]
+fn a_damaged_table_is_told_with_what_makes_it_again() {
+    let env = study();
+    env.run(&[]).assert_done();
+    flip(&env, env.read("outputs/cells.csv").as_bytes());
+    let told = env.cpipe(&["report"]);
+    told.assert_code(30);
+    assert!(
+        told.stderr.contains("the report cannot show cells.csv"),
+        "{}",
+        told.stderr
+    );
+    assert!(
+        told.stderr.contains("`cpipe run --force 'cells'`"),
+        "{}",
+        told.stderr
+    );
+    env.run(&["--force", "cells"]).assert_done();
+    env.cpipe(&["report"]).assert_code(0);
 }
 
 /// Everything that a browser would fetch by itself.
