@@ -87,6 +87,9 @@ pub(crate) enum Command {
     /// Ask the fitted laws.
     #[command(after_help = "Example: cpipe fit predict --params 5e9 --step 200000 --modality text")]
     Fit(FitArgs),
+    /// Write the report: one page with the study, its numbers and where they come from.
+    #[command(after_help = "Example: cpipe report --profile published")]
+    Report,
     /// List the runs on record.
     #[command(after_help = "Example: cpipe runs --last 5")]
     Runs(RunsArgs),

@@ -6,6 +6,7 @@ mod costs;
 mod error;
 mod options;
 mod registry;
+mod report;
 mod reporter;
 mod schema;
 mod secrets;

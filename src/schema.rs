@@ -39,6 +39,7 @@ fn schema() -> Value {
             "pools": { "type": "object", "additionalProperties": { "type": ["integer", "string"] }, "description": "Capacity of each pool." },
             "sources": { "$ref": "#/$defs/sources" },
             "stages": { "type": "object", "additionalProperties": { "$ref": "#/$defs/stage" } },
+            "report": { "$ref": "#/$defs/report" },
             "profiles": { "type": "object", "additionalProperties": { "$ref": "#/$defs/profile" } }
         },
         "$defs": all_definitions(&run, definitions)
@@ -68,6 +69,7 @@ fn all_definitions(run: &Value, of_parameters: Map<String, Value>) -> Value {
         "sources": { "type": ["object", "null"], "additionalProperties": { "$ref": "#/$defs/source" } },
         "source": source(),
         "stage": stage(run),
+        "report": report(),
         "profile": {
             "type": ["object", "null"],
             "additionalProperties": false,
@@ -75,7 +77,8 @@ fn all_definitions(run: &Value, of_parameters: Map<String, Value>) -> Value {
                 "vars": { "$ref": "#/$defs/vars" },
                 "matrix": { "$ref": "#/$defs/matrix" },
                 "sources": { "$ref": "#/$defs/sources" },
-                "stages": { "type": ["object", "null"], "additionalProperties": { "anyOf": [{ "$ref": "#/$defs/stage" }, { "type": "null" }] } }
+                "stages": { "type": ["object", "null"], "additionalProperties": { "anyOf": [{ "$ref": "#/$defs/stage" }, { "type": "null" }] } },
+                "report": { "$ref": "#/$defs/report" }
             }
         }
     });
@@ -104,6 +107,27 @@ fn source() -> Value {
             "size": { "type": ["string", "integer"], "description": "Most bytes that are accepted." },
             "blake3": digest,
             "sha256": digest
+        }
+    })
+}
+
+fn report() -> Value {
+    let names = json!({ "type": "array", "items": { "type": "string" } });
+    json!({
+        "type": ["object", "null"],
+        "description": "A page about each run, outputs/report.html.",
+        "additionalProperties": false,
+        "properties": {
+            "title": { "type": "string", "description": "Its title; the pipeline's name without it." },
+            "text": {
+                "description": "Words about the study in Markdown, or the file that holds them.",
+                "anyOf": [
+                    { "type": "string" },
+                    { "type": "object", "required": ["file"], "additionalProperties": false, "properties": { "file": { "type": "string" } } }
+                ]
+            },
+            "tables": names,
+            "figures": names
         }
     })
 }

@@ -9,6 +9,7 @@ mod graph;
 mod init;
 mod log;
 mod plan;
+mod report;
 mod run;
 mod runs;
 mod show;
@@ -40,6 +41,7 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<u8, CliError> {
         Command::Verify(args) => verify::verify(pipeline, args),
         Command::Gc(args) => gc::gc(pipeline, args),
         Command::Du(args) => du::du(pipeline, args),
+        Command::Report => report::report(pipeline),
         Command::Update(args) => update::update(pipeline, args),
         Command::Schema => {
             print(&crate::schema::text())?;

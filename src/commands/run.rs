@@ -12,6 +12,7 @@ use crate::cli::{PipelineArgs, PlanArgs, RunArgs};
 use crate::costs::Downloads;
 use crate::error::{CliError, INTERRUPTED, NODE_FAILED};
 use crate::options::run_options;
+use crate::report;
 use crate::reporter::{JsonLines, Terminal};
 use crate::session::Session;
 use crate::sources::{self, Outcome};
@@ -53,6 +54,12 @@ pub(crate) fn run(pipeline: &PipelineArgs, args: &RunArgs) -> Result<u8, CliErro
         }
         let summary = bring(&session, &targets, pipeline, args, sink.as_ref())?;
         let code = exit_code(&summary);
+        if is_last && code == 0 {
+            let written = report::refresh(&session, &summary)?;
+            if let Some(path) = written.filter(|_| !args.json) {
+                super::report::tell(&session, &path);
+            }
+        }
         if is_last || code != 0 {
             return Ok(code);
         }

@@ -17,6 +17,8 @@ mod plan;
 mod published;
 mod readme;
 mod records;
+mod report;
+mod report_browser;
 mod run;
 mod run_only;
 mod scheduling;

@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use crate::env::{TestEnv, repository};
 
-const ARGUMENTS: &[&str] = &["--profile", "published", "--set", "bootstrap=200"];
+pub(crate) const ARGUMENTS: &[&str] = &["--profile", "published", "--set", "bootstrap=200"];
 
 /// A folder that has nothing but the pipeline and the paper's tables.
-fn published() -> TestEnv {
+pub(crate) fn published() -> TestEnv {
     let read = |name: &str| std::fs::read(repository().join(name)).unwrap();
     let env = TestEnv::of("");
     for name in [

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::env::{TestEnv, assert_shown};
 
 /// Flips a bit in the blob that holds exactly `content`; returns where it lies.
-fn flip(env: &TestEnv, content: &[u8]) -> PathBuf {
+pub(crate) fn flip(env: &TestEnv, content: &[u8]) -> PathBuf {
     let blobs = env.files("cache/v1/blobs");
     let (name, _) = blobs.iter().find(|(_, bytes)| *bytes == content).unwrap();
     let path = env.path("cache/v1/blobs").join(name);

@@ -11,7 +11,7 @@ use petgraph::visit::EdgeRef;
 
 use crate::cell::Cell;
 use crate::policy::Policy;
-use crate::stage::Stage;
+use crate::stage::{OutputSpec, Stage};
 
 /// A stage at a cell, fully resolved.
 pub struct Node {
@@ -34,6 +34,19 @@ impl Node {
     /// `score[model=nano-25k,step=64]`, or just `fit`.
     pub fn label(&self) -> &str {
         &self.label
+    }
+
+    /// Where each output is copied to, below `outputs/`; nowhere without an export.
+    pub fn exports(&self) -> Vec<(String, OutputSpec)> {
+        let Some(folder) = &self.export else {
+            return Vec::new();
+        };
+        let path = |name: &str| match folder.as_str() {
+            "." => name.to_owned(),
+            folder => format!("{folder}/{name}"),
+        };
+        let outputs = self.work.outputs().into_iter();
+        outputs.map(|output| (path(&output.name), output)).collect()
     }
 }
 

@@ -258,6 +258,11 @@ pub fn runs(cache: &Cache) -> Result<Vec<RunRecord>, EngineError> {
     runs_in(&cache.runs())
 }
 
+/// The record of the run with this name of its own, if it can be understood.
+pub fn run(cache: &Cache, id: &str) -> Option<RunRecord> {
+    read_run(&cache.runs(), id)
+}
+
 fn runs_in(folder: &Path) -> Result<Vec<RunRecord>, EngineError> {
     let names = run_names(folder)?;
     Ok(names

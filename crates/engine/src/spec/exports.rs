@@ -36,7 +36,7 @@ pub(crate) fn check<'n>(nodes: impl Iterator<Item = &'n Node>) -> Vec<SpecError>
     let mut owners: BTreeMap<String, &Node> = BTreeMap::new();
     let mut clashes = Vec::new();
     for node in nodes {
-        for path in paths(node) {
+        for (path, _) in node.exports() {
             if let Some(other) = owners.get(&path) {
                 clashes.push((path, *other, node));
             } else {
@@ -58,20 +58,6 @@ pub(crate) fn check<'n>(nodes: impl Iterator<Item = &'n Node>) -> Vec<SpecError>
             let message = format!("{one} and {two} both export to outputs/{path}");
             SpecError::at(node.span.clone(), message)
                 .help("name the axis in `export`, such as `cells/${modality}`")
-        })
-        .collect()
-}
-
-/// Where each output goes, relative to outputs/.
-fn paths(node: &Node) -> Vec<String> {
-    let Some(folder) = &node.export else {
-        return Vec::new();
-    };
-    let outputs = node.work.outputs().into_iter();
-    outputs
-        .map(|output| match folder.as_str() {
-            "." => output.name,
-            folder => format!("{folder}/{}", output.name),
         })
         .collect()
 }

@@ -13,6 +13,7 @@ use crate::policy::Policy;
 
 /// The file's sections.
 pub(crate) struct File<'t> {
+    pub(crate) name: Option<String>,
     pub(crate) default_profile: Option<String>,
     pub(crate) vars: Option<&'t Node>,
     pub(crate) matrix: Matrix,
@@ -45,7 +46,7 @@ pub(crate) struct Need {
     pub(crate) span: Range<usize>,
 }
 
-const SECTIONS: [&str; 9] = [
+const SECTIONS: [&str; 10] = [
     "version",
     "name",
     "default_profile",
@@ -54,6 +55,7 @@ const SECTIONS: [&str; 9] = [
     "pools",
     "sources",
     "stages",
+    "report",
     "profiles",
 ];
 const STAGE_KEYS: [&str; 7] = [
@@ -93,6 +95,7 @@ pub(crate) fn read<'t>(
         stages.extend(read_stage(key, node, &pools, errors));
     }
     File {
+        name: document.get("name").and_then(Node::scalar_text),
         default_profile: document.get("default_profile").and_then(Node::scalar_text),
         vars: document.get("vars"),
         matrix,
@@ -113,6 +116,17 @@ fn check_text(node: Option<&Node>, errors: &mut Vec<SpecError>) {
     {
         let message = format!("expected a text, found {}", node.describe());
         errors.push(SpecError::at(node.span.clone(), message));
+    }
+}
+
+/// The text that must stand here.
+pub(crate) fn text_of(node: &Node) -> Result<&str, SpecError> {
+    match &node.value {
+        Value::Text(text) => Ok(text),
+        _ => {
+            let message = format!("expected a text, found {}", node.describe());
+            Err(SpecError::at(node.span.clone(), message))
+        }
     }
 }
 
@@ -248,7 +262,7 @@ fn read_export<'t>(
 }
 
 /// A list of names, each once.
-fn texts<'t>(
+pub(crate) fn texts<'t>(
     node: Option<&'t Node>,
     what: &str,
     errors: &mut Vec<SpecError>,

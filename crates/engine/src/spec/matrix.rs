@@ -10,7 +10,7 @@ use std::path::Path;
 
 use super::Options;
 use super::error::SpecError;
-use super::file::{is_name, not_a_name, read_map};
+use super::file::{is_name, not_a_name, read_map, text_of};
 use super::tree::{self, Key, Node, Value};
 use super::vars::cell_of;
 
@@ -281,16 +281,6 @@ fn values_of(
             "expected a list of values for axis `{name}`, found {}",
             node.describe()
         ))),
-    }
-}
-
-fn text_of(node: &Node) -> Result<&str, SpecError> {
-    match &node.value {
-        Value::Text(text) => Ok(text),
-        _ => {
-            let message = format!("expected a text, found {}", node.describe());
-            Err(SpecError::at(node.span.clone(), message))
-        }
     }
 }
 

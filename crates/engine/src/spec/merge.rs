@@ -5,7 +5,7 @@ use super::file::check_keys;
 use super::tree::{self, Key, Node, Value};
 
 /// What a profile may change, entry by entry.
-const SECTIONS: [&str; 4] = ["vars", "matrix", "sources", STAGES];
+const SECTIONS: [&str; 5] = ["vars", "matrix", "sources", STAGES, "report"];
 const STAGES: &str = "stages";
 
 /// Merges the chosen profile into the document; returns its name.

@@ -16,6 +16,7 @@ mod merge;
 mod order;
 mod params;
 mod remote;
+mod report;
 mod source;
 mod tree;
 mod vars;
@@ -29,6 +30,7 @@ pub(crate) use error::nearest;
 pub use matrix::PendingAxis;
 pub use params::Params;
 pub use remote::{HubSource, RepoKind, Take, Unpack, UrlSource, without_query};
+pub use report::{REPORT, ReportSpec};
 pub use source::{Location, SourceEntry};
 
 use crate::graph::Graph;
@@ -64,6 +66,10 @@ pub trait Registry {
 pub struct Pipeline {
     /// Every node.
     pub graph: Graph,
+    /// Name of the study.
+    pub name: Option<String>,
+    /// What the page about a run says; none if no such page is wanted.
+    pub report: Option<ReportSpec>,
     /// The selected profile, if the file has any.
     pub profile: Option<String>,
     /// Whether that is the default one.
@@ -102,11 +108,16 @@ pub fn load(
     let file = file::read(&document, root, options, &mut errors);
     let sources = source::read(root, &file, &options.lock, &mut errors);
     let expansion = expand::expand(root, &file, &sources, registry, &mut errors);
+    let graph = Graph { dag: expansion.dag };
+    let complete = errors.is_empty() && expansion.waiting.is_empty();
+    let report = report::read(&document, root, &graph, complete, &mut errors);
     if !errors.is_empty() {
         return Err(in_order(errors));
     }
     Ok(Pipeline {
-        graph: Graph { dag: expansion.dag },
+        graph,
+        name: file.name,
+        report,
         default_profile: profile == file.default_profile,
         profile,
         root: root.to_owned(),

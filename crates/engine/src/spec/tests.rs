@@ -8,6 +8,7 @@ mod matrix;
 mod options;
 mod params;
 mod reading;
+mod report;
 
 use std::fmt::Write;
 use std::path::Path;
