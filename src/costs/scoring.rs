@@ -50,7 +50,7 @@ impl Known {
     fn workspace(&self, tokens: u64) -> u64 {
         match self {
             Self::Shape(shape) => shape.workspace(tokens),
-            // No model's intermediate values are larger than 1.4 B's.
+            // A little more than pythia-1.4b takes.
             Self::Bytes(_) => tokens * 64 * 1024,
         }
     }
