@@ -50,7 +50,7 @@ impl Known {
     fn workspace(&self, tokens: u64) -> u64 {
         match self {
             Self::Shape(shape) => shape.workspace(tokens),
-            // No model's intermediate values are larger than 1.4 B's.
+            // A little more than pythia-1.4b takes.
             Self::Bytes(_) => tokens * 64 * 1024,
         }
     }
@@ -109,15 +109,12 @@ impl Cells {
         if self.dtype == F32 {
             let memory = gigabytes(self.model.memory(cores as u64));
             let time = self.time(rates, Device::Core, cores);
-            writeln!(
-                text,
-                "  on {cores} CPU cores: {memory} of memory, {time} a core)"
-            )
-            .expect("writing to a string does not fail");
+            writeln!(text, "  on {cores} CPU cores: {memory} of memory, {time}")
+                .expect("writing to a string does not fail");
         }
         let memory = gigabytes(self.model.card_memory(&self.dtype));
         let time = self.time(rates, Device::Card, 1);
-        writeln!(text, "  on a GPU: {memory} of its memory, {time})")
+        writeln!(text, "  on a GPU: {memory} of its memory, {time}")
             .expect("writing to a string does not fail");
         text
     }
@@ -128,12 +125,19 @@ impl Cells {
         let weights = self.model.operations(0.0) / 2.0;
         let rate = rates::nearest(rates, device, &self.dtype, weights);
         let speed = rate.map_or(device.assumed(), |rate| rate.speed);
-        let each = self.operations / self.count as f64;
-        let minutes = each / (speed * count as f64) / 60.0;
+        let operations = self.operations / self.count as f64;
+        let minutes = operations / (speed * count as f64) / 60.0;
         let basis = rate.map_or("assuming".to_owned(), |rate| {
             format!("as measured with {} weights:", millions(rate.weights))
         });
-        format!("{minutes:.1} min ({basis} {:.0} Gflop/s", speed / 1e9)
+        let each = match device {
+            Device::Core => " a core",
+            Device::Card => "",
+        };
+        format!(
+            "{minutes:.1} min ({basis} {:.0} Gflop/s{each})",
+            speed / 1e9
+        )
     }
 }
 

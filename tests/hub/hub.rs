@@ -26,6 +26,8 @@ struct State {
     /// Files outside repositories.
     plain: Files,
     token: Option<String>,
+    /// Requests that are still answered with 503.
+    busy: usize,
     /// What is said of the size of files, as `OWNER/NAME/FILE`.
     claimed: BTreeMap<String, usize>,
 }
@@ -83,6 +85,11 @@ impl Hub {
         state.claimed.insert(name.to_owned(), size);
     }
 
+    /// Answers so many requests with 503.
+    pub(crate) fn be_busy(&self, requests: usize) {
+        self.state.lock().unwrap().busy = requests;
+    }
+
     /// Damages what the store serves for some bytes.
     pub(crate) fn damage(&self, bytes: &[u8]) {
         let mut state = self.state.lock().unwrap();
@@ -92,7 +99,11 @@ impl Hub {
 }
 
 impl State {
-    fn answer(&self, request: &Request) -> Reply {
+    fn answer(&mut self, request: &Request) -> Reply {
+        if self.busy > 0 {
+            self.busy -= 1;
+            return Reply::status(503).header("retry-after", "0");
+        }
         let path = request
             .path
             .split('?')

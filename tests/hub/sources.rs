@@ -150,6 +150,18 @@ fn gated_and_missing_repositories_say_what_to_do() {
 }
 
 #[test]
+fn a_busy_hub_is_asked_again() {
+    let hub = Hub::start();
+    hub.push("models", "me/model", "step1", model(1));
+    let study = Study::new(&hub.server.url, HUB);
+    hub.be_busy(2);
+    study.run(&["update"]);
+    hub.be_busy(2);
+    study.run(&["run"]);
+    assert_eq!(weights_of(&study), model(1)["model.safetensors"]);
+}
+
+#[test]
 fn a_file_that_is_not_what_the_hub_says_is_never_taken() {
     let hub = Hub::start();
     hub.push("models", "me/model", "step1", model(1));

@@ -82,6 +82,9 @@ pub fn clear_downloads(
     // No folder, no downloads.
     for entry in std::fs::read_dir(downloads).into_iter().flatten() {
         let folder = entry.map_err(|e| CorpusError::io(downloads, e))?.path();
+        if !folder.is_dir() {
+            continue;
+        }
         let path = folder.join("lock");
         let lock = open(&path).map_err(|e| CorpusError::io(&path, e))?;
         if lock.try_lock().is_err() {
