@@ -125,7 +125,7 @@ fn reproduce(report: &Report) -> Markup {
         h3 #reproduce { "Do it again" }
         p {
             "In the folder of the pipeline, the first command brings everything up to date, and the second writes this page. "
-            "With the cache of this run, neither needs the sources."
+            "With the cache of this run, the second needs no source."
         }
         pre tabindex="0" aria-label="Commands" role="group" { code {
             @for command in &report.commands { (command) "\n" }
