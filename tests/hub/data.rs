@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use flacenc::bitsink::ByteSink;
+use flacenc::component::BitRepr;
+use flacenc::error::Verify;
 use parquet::data_type::{ByteArray, ByteArrayType};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
@@ -41,6 +44,29 @@ pub(crate) fn pcm_bytes(files: &Files) -> u64 {
         count & 0xF_FFFF_FFFF
     });
     samples.sum::<u64>() * 2
+}
+
+/// A gray PNG with rows of `width` pixels.
+pub(crate) fn gray(pixels: &[u8], width: u32) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut encoder = png::Encoder::new(&mut out, width, pixels.len() as u32 / width);
+    encoder.set_color(png::ColorType::Grayscale);
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(pixels).unwrap();
+    writer.finish().unwrap();
+    out
+}
+
+/// A FLAC file of 16-bit PCM, mono, 16 kHz.
+pub(crate) fn flac(pcm: &[u8]) -> Vec<u8> {
+    let pairs = pcm.as_chunks::<2>().0.iter();
+    let samples: Vec<i32> = pairs.map(|b| i32::from(i16::from_le_bytes(*b))).collect();
+    let config = flacenc::config::Encoder::default().into_verified().unwrap();
+    let source = flacenc::source::MemSource::from_samples(&samples, 1, 16, 16_000);
+    let stream = flacenc::encode_with_fixed_block_size(&config, source, 4096).unwrap();
+    let mut sink = ByteSink::new();
+    stream.write(&mut sink).unwrap();
+    sink.as_slice().to_vec()
 }
 
 /// A table with a column `image` of pictures, as data sets on the hub have it.

@@ -81,6 +81,13 @@ impl Study {
         Self::finish(self.command("bash").args(["-c", &script]))
     }
 
+    /// What a successful command writes, which need not be text.
+    fn bytes(&self, arguments: &[&str]) -> Vec<u8> {
+        let output = self.command(CPIPE).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        output.stdout
+    }
+
     fn finish(command: &mut Command) -> Done {
         let output = command.output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();

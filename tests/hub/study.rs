@@ -1,6 +1,7 @@
 //! The `pythia` profile, end to end, as it stands in pipeline.yaml: nothing of it is changed but where
 //! things lie (the hub's endpoint, two URLs), the digest of the file that lies there in the place of
-//! enwik8, and the number of chunks, of which the nano suite has fewer than 2,048.
+//! enwik8, and the number of chunks, of which the nano suite has fewer than 2,048. Its ratios are those of
+//! the `nano` profile, of which only the number of chunks is changed.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -29,8 +30,66 @@ const STEPS: [(&str, &str); 5] = [
 ];
 const TOKEN: &str = "hf_SECRET_TOKEN";
 
+/// What the `nano` profile scores of each modality: its chunks, one after the other.
+struct Chunks {
+    text: Vec<u8>,
+    image: Vec<u8>,
+    speech: Vec<u8>,
+}
+
+impl Chunks {
+    /// Those of a study that ran.
+    fn of(nano: &Study) -> Self {
+        let of = |modality: &str| {
+            let output = format!("chunk[modality={modality}]:chunks.bin");
+            let chunks = nano.bytes(&["cat", &output, CHUNKS[0], CHUNKS[1]]);
+            assert_eq!(chunks.len(), COUNT * 2048);
+            chunks
+        };
+        Self {
+            text: of("text"),
+            image: of("image"),
+            speech: of("speech"),
+        }
+    }
+
+    /// A file that begins like enwik8, if enwik8 began with these.
+    fn text(&self) -> Vec<u8> {
+        let more = data::files("eval/text").into_values().flatten();
+        let all: Vec<u8> = self.text.iter().copied().chain(more).collect();
+        zip(&[("enwik8", all.as_slice())], 0o100_644)
+    }
+
+    /// A picture of each chunk, so small that there is one crop of it; one that is too small for any.
+    fn pictures(&self) -> Files {
+        let named = |(i, chunk): (usize, &[u8])| (format!("{i:02}.png"), data::gray(chunk, 64));
+        let mut pictures: Files = self.image.chunks(2048).enumerate().map(named).collect();
+        pictures.insert(
+            "00-small.png".to_owned(),
+            data::gray(&self.image[..1024], 32),
+        );
+        pictures
+    }
+
+    /// The chunks as one utterance, then the suite's again and again until there are more than 4 MiB of
+    /// PCM, and then much that must not be read.
+    fn speech(&self) -> Vec<u8> {
+        let utterances = data::files("eval/speech");
+        let rounds = (4 << 20) / data::pcm_bytes(&utterances) + 1;
+        let mut files = Files::from([("0.flac".to_owned(), data::flac(&self.speech))]);
+        for round in 1..=rounds {
+            let named =
+                |(name, bytes): (&String, &Vec<u8>)| (format!("{round}/{name}"), bytes.clone());
+            files.extend(utterances.iter().map(named));
+        }
+        let noise = (0..9_000_000u32).map(|i| (i.wrapping_mul(i) >> 7) as u8);
+        files.insert("z.flac".to_owned(), noise.collect());
+        gzip(&tar(&data::pairs(&files)))
+    }
+}
+
 /// A hub that has the nano suite under the names of Pythia and of the paper's data.
-fn hub(scratch: &Study) -> Hub {
+fn hub(scratch: &Study, chunks: &Chunks) -> Hub {
     let hub = Hub::start();
     for (model, nano_model) in MODELS {
         for (step, nano_step) in STEPS {
@@ -40,11 +99,11 @@ fn hub(scratch: &Study) -> Hub {
             hub.push("models", &repo, &revision, files);
         }
     }
-    let table = data::table(&data::files("eval/image"), scratch.path("images.parquet"));
+    let table = data::table(&chunks.pictures(), scratch.path("images.parquet"));
     let images = [("data/validation-00000-of-00014.parquet".to_owned(), table)];
     hub.push("datasets", "ILSVRC/imagenet-1k", "main", images.into());
-    hub.put("enwik8.zip", text());
-    hub.put("train-clean-100.tar.gz", speech());
+    hub.put("enwik8.zip", chunks.text());
+    hub.put("train-clean-100.tar.gz", chunks.speech());
     hub
 }
 
@@ -58,46 +117,19 @@ fn as_published(model: &str, step: &str, files: Files) -> Files {
     }
 }
 
-fn text() -> Vec<u8> {
-    zip(&data::pairs(&data::files("eval/text")), 0o100_644)
-}
-
-/// The suite's utterances again and again until there are more than 4 MiB of PCM, and then much that
-/// must not be read.
-fn speech() -> Vec<u8> {
-    let utterances = data::files("eval/speech");
-    let rounds = (4 << 20) / data::pcm_bytes(&utterances) + 1;
-    let mut files = Files::new();
-    for round in 0..rounds {
-        let named = |(name, bytes): (&String, &Vec<u8>)| (format!("{round}/{name}"), bytes.clone());
-        files.extend(utterances.iter().map(named));
-    }
-    let noise = (0..9_000_000u32).map(|i| (i.wrapping_mul(i) >> 7) as u8);
-    files.insert("z.flac".to_owned(), noise.collect());
-    gzip(&tar(&data::pairs(&files)))
-}
-
 /// Where the files that are on no hub lie, and the digest of the one that has to have another.
-fn places(hub: &Hub) -> [String; 3] {
+fn places(hub: &Hub, chunks: &Chunks) -> [String; 3] {
     let url = &hub.server.url;
     [
         format!("sources.eval/text.url={url}/enwik8.zip"),
-        format!("sources.eval/text.sha256={}", sha256(&text())),
+        format!("sources.eval/text.sha256={}", sha256(&chunks.text())),
         format!("sources.eval/speech.url={url}/train-clean-100.tar.gz"),
     ]
 }
 
-/// The suite has two pictures, so a crop of each is all that it can give.
-const CHUNKS: &str = "chunks=2";
-/// How the `pythia` profile chooses chunks.
-const CHOICE: [&str; 6] = [
-    "--set",
-    CHUNKS,
-    "--set",
-    "order=first",
-    "--set",
-    "crops=one",
-];
+/// As few as show that they are chosen and ordered alike.
+const COUNT: usize = 8;
+const CHUNKS: [&str; 2] = ["--set", "chunks=8"];
 
 /// (model, step, modality, protocol) and the ratio of every row.
 fn ratios(csv: &str) -> Vec<(Vec<String>, String)> {
@@ -132,21 +164,22 @@ fn the_pythia_profile_against_a_hub_gives_the_ratios_of_the_nano_suite() {
     let pipeline = std::fs::read_to_string(repository().join("pipeline.yaml")).unwrap();
     let nano = Study::new("http://127.0.0.1:9", &pipeline);
     std::os::unix::fs::symlink(repository().join("assets"), nano.path("assets")).unwrap();
-    nano.run(&[&["run", "aggregate"], CHOICE.as_slice()].concat());
+    nano.run(&[&["run", "aggregate"], CHUNKS.as_slice()].concat());
     let expected = ratios(&nano.read("outputs/cells.csv"));
     let cells: BTreeSet<_> = expected.iter().map(|(key, _)| &key[..3]).collect();
     assert_eq!(cells.len(), 75);
 
+    let chunks = Chunks::of(&nano);
     let study = Study::new("", &pipeline);
-    let hub = hub(&study);
+    let hub = hub(&study, &chunks);
     hub.close_with(TOKEN);
     let study = Study {
         endpoint: hub.server.url.clone(),
         ..study
     };
     let study = study.with("HF_TOKEN", TOKEN);
-    let places = places(&hub);
-    let mut profile = vec!["--profile", "pythia", "--set", CHUNKS];
+    let places = places(&hub, &chunks);
+    let mut profile = vec!["--profile", "pythia", CHUNKS[0], CHUNKS[1]];
     profile.extend(places.iter().flat_map(|set| ["--set", set.as_str()]));
     let done = study.run(&[&["run"], profile.as_slice()].concat());
     let found = ratios(&study.read("outputs/pythia/cells.csv"));
