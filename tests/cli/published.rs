@@ -28,6 +28,10 @@ fn json(env: &TestEnv, name: &str) -> Value {
 fn the_published_profile_reproduces_table_1_and_judges_the_papers_claims() {
     let env = published();
     assert_eq!(env.run(ARGUMENTS).assert_done().executed.len(), 4);
+    // The paper prints no single chunks, so that there is no figure of them.
+    let figures = env.files("outputs/published/figures");
+    assert_eq!(figures.len(), 6 * 3);
+    assert!(!figures.contains_key("chunks.svg"));
     let fits = json(&env, "fits.json");
     // Least squares on the printed three-digit values with nominal sizes, to the digits given.
     let expected = [

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::env::{Run, TestEnv, repository};
 
-const OUTPUTS: [&str; 23] = [
+const OUTPUTS: [&str; 38] = [
     "baselines.csv",
     "baselines.md",
     "baselines.tex",
@@ -15,12 +15,27 @@ const OUTPUTS: [&str; 23] = [
     "cells.tex",
     "chunks.parquet",
     "draws.parquet",
+    "figures/chunks.pdf",
+    "figures/chunks.png",
+    "figures/chunks.svg",
+    "figures/compute.pdf",
+    "figures/compute.png",
+    "figures/compute.svg",
+    "figures/curves.pdf",
     "figures/curves.png",
     "figures/curves.svg",
+    "figures/exponents.pdf",
+    "figures/exponents.png",
+    "figures/exponents.svg",
+    "figures/grid.pdf",
     "figures/grid.png",
     "figures/grid.svg",
+    "figures/law.pdf",
     "figures/law.png",
     "figures/law.svg",
+    "figures/residuals.pdf",
+    "figures/residuals.png",
+    "figures/residuals.svg",
     "fits.csv",
     "fits.json",
     "fits.md",

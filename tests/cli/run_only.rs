@@ -18,7 +18,7 @@ fn fit_and_plot_work_without_weights_and_data() {
         env.run(&["--only", stage]).assert_executed(&[]);
     }
     let after = env.files("outputs");
-    assert_eq!(after.len(), 15, "fits and figures, not the cells");
+    assert_eq!(after.len(), 30, "fits and figures, not the cells");
     assert!(after.iter().all(|(name, content)| before[name] == *content));
 }
 

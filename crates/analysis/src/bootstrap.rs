@@ -32,7 +32,8 @@ pub(crate) fn interval(mut values: Vec<f64>) -> (f64, f64) {
     (quantile(&values, 0.025), quantile(&values, 0.975))
 }
 
-fn quantile(sorted: &[f64], q: f64) -> f64 {
+/// A quantile, by linear interpolation between order statistics.
+pub(crate) fn quantile(sorted: &[f64], q: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else {
         return f64::NAN;
     };

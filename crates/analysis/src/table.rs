@@ -156,6 +156,7 @@ fn rows_of(frame: &DataFrame) -> PolarsResult<Vec<Observation>> {
 }
 
 /// The ratio of one chunk that counts.
+#[derive(Clone, Debug)]
 pub(crate) struct ChunkRatio {
     /// (protocol, modality, model, step).
     pub(crate) cell: (String, String, String, u64),

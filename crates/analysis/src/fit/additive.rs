@@ -1,29 +1,8 @@
-use cpipe_data::fit_report::{self, Estimate};
-use cpipe_data::law_report;
+use cpipe_data::fit_report::{self, Estimate, FitReport};
+use cpipe_data::law_report::{self, LawRefusal, LawReport};
 
-/// The paper's law with its coefficients.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LawFit {
-    /// Irreducible ratio.
-    pub a: f64,
-    /// Amplitude of the size term.
-    pub b: f64,
-    /// Amplitude of the training term.
-    pub c: f64,
-    /// Exponent of the size term.
-    pub alpha: f64,
-    /// Exponent of the training term.
-    pub beta: f64,
-    /// Residual sum of squares.
-    pub rss: f64,
-}
-
-impl LawFit {
-    /// a + b·P^-α + c·S^-β.
-    pub fn predict(&self, p: f64, s: f64) -> f64 {
-        self.a + self.b * libm::pow(p, -self.alpha) + self.c * libm::pow(s, -self.beta)
-    }
-}
+/// Name of the built-in law.
+pub(super) const NAME: &str = "additive";
 
 /// A fit of the built-in law `additive` as a row of `fits.json`.
 pub(super) fn row(fit: &law_report::LawFit) -> Option<fit_report::Fit> {
@@ -60,6 +39,66 @@ pub(super) fn row(fit: &law_report::LawFit) -> Option<fit_report::Fit> {
     };
     row.warnings = warnings(&row);
     Some(row)
+}
+
+/// A report of `fits.json` alone as the law report that it came from, as far as it tells.
+pub(crate) fn as_laws(report: &FitReport) -> LawReport {
+    let refused = report.refused.iter().map(|r| LawRefusal {
+        protocol: r.protocol.clone(),
+        modality: r.modality.clone(),
+        convention: r.convention,
+        law: NAME.to_owned(),
+        reason: r.reason.clone(),
+    });
+    LawReport {
+        version: law_report::VERSION,
+        fits: report.fits.iter().map(as_law).collect(),
+        refused: refused.collect(),
+    }
+}
+
+fn as_law(fit: &fit_report::Fit) -> law_report::LawFit {
+    let named = [
+        ("a", fit.a),
+        ("b", fit.b),
+        ("alpha", fit.alpha),
+        ("c", fit.c),
+        ("beta", fit.beta),
+    ];
+    let parameter = |(name, estimate): (&str, Estimate)| law_report::Parameter {
+        name: name.to_owned(),
+        value: estimate.value,
+        stderr: None,
+        lo: estimate.lo,
+        hi: estimate.hi,
+        // The row has no profile: an interval that is known, in its place.
+        profile_lo: Some(estimate.lo),
+        profile_hi: Some(estimate.hi),
+        at_bound: estimate.at_bound,
+    };
+    law_report::LawFit {
+        protocol: fit.protocol.clone(),
+        modality: fit.modality.clone(),
+        convention: fit.convention,
+        law: NAME.to_owned(),
+        formula: "a + b * P^-alpha + c * S^-beta".to_owned(),
+        method: "squares".to_owned(),
+        parameters: named.map(parameter).into(),
+        covariance: None,
+        n: fit.n,
+        rss: fit.rmse * fit.rmse * fit.n as f64,
+        r2: fit.r2,
+        rmse: fit.rmse,
+        aicc: None,
+        bic: None,
+        leave_size_out: None,
+        leave_last_step_out: None,
+        sizes: (f64::NAN, f64::NAN),
+        steps: (f64::NAN, f64::NAN),
+        tokens_per_step: None,
+        bootstrap: fit.bootstrap,
+        warnings: fit.warnings.clone(),
+    }
 }
 
 fn warnings(fit: &fit_report::Fit) -> Vec<String> {

@@ -23,7 +23,7 @@ mod statistics;
 #[cfg(test)]
 mod tests;
 
-pub use additive::LawFit;
+pub(crate) use additive::as_laws;
 pub use method::{Loss, Space};
 pub use params::{FitParams, Resample};
 pub(crate) use report::name_of;

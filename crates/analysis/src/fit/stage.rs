@@ -8,7 +8,7 @@ use cpipe_engine::stage::{
 };
 use serde_json::Value;
 
-use super::additive;
+use super::additive::{self, NAME};
 use super::group::Group;
 use super::params::{FitParams, Resample};
 use super::refits::ChunkRatios;
@@ -144,7 +144,6 @@ fn groups(cells: &[Observation]) -> Vec<(&str, &str)> {
 
 /// The fits of the law `additive`, as the paper's table has them.
 fn additive_fits(report: &LawReport) -> FitReport {
-    const NAME: &str = "additive";
     let refused = report.refused.iter().filter(|r| r.law == NAME);
     FitReport {
         version: fit_report::VERSION,

@@ -156,7 +156,7 @@ fn range_of(name: &str, written: ParameterParams, linear: bool) -> Result<Parame
 }
 
 /// Names that are neither quantities nor functions, as they first come.
-fn parameters_of(tree: &Expr, names: &mut Vec<String>) {
+pub(super) fn parameters_of(tree: &Expr, names: &mut Vec<String>) {
     match tree {
         Expr::Number(_) => {}
         Expr::Name(path, _) => {

@@ -12,4 +12,4 @@ mod predict;
 pub(crate) use evaluate::Evaluator;
 pub(crate) use law::{Law, ParameterRange};
 pub use law::{LawParams, ParameterParams};
-pub(crate) use predict::{Prediction, function, operation};
+pub(crate) use predict::{Prediction, exponents, function, operation, surface};

@@ -1,5 +1,8 @@
 use cpipe_data::law_report::LawFit;
 
+use super::Evaluator;
+use super::compile::compile;
+use super::law::{VARIABLES, parameters_of};
 use crate::expression::{Expr, Operator, parse};
 
 /// A fitted law at one point, ready for the parameters of the optimum or of a refit.
@@ -38,6 +41,53 @@ impl<'f> Prediction<'f> {
     /// The parameters of the optimum.
     pub(crate) fn best(&self) -> Vec<f64> {
         self.fit.parameters.iter().map(|p| p.value).collect()
+    }
+}
+
+/// A fitted law at many points (P, S) at once, for the parameters of the optimum or of refits.
+pub(crate) fn surface(fit: &LawFit, p: &[f64], s: &[f64]) -> Result<Evaluator, String> {
+    let told = |mistake: crate::expression::Mistake| mistake.show(&fit.formula);
+    let names: Vec<String> = fit.parameters.iter().map(|p| p.name.clone()).collect();
+    let tree = parse(&fit.formula).map_err(told)?;
+    let mut needed = Vec::new();
+    parameters_of(&tree, &mut needed);
+    if let Some(unknown) = needed.iter().find(|name| !names.contains(name)) {
+        return Err(format!("`{unknown}` has no value"));
+    }
+    let program = compile(&tree, &names).map_err(told)?;
+    let tokens = fit.tokens_per_step.unwrap_or(f64::NAN);
+    Ok(Evaluator::new(&program, p, s, tokens))
+}
+
+/// Names in exponents of a formula that are no quantities, as they first come.
+pub(crate) fn exponents(formula: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    if let Ok(tree) = parse(formula) {
+        collect(&tree, false, &mut found);
+    }
+    found
+}
+
+fn collect(tree: &Expr, raised: bool, found: &mut Vec<String>) {
+    match tree {
+        Expr::Number(_) => {}
+        Expr::Name(path, _) => {
+            let name = path.join(".");
+            let quantity = VARIABLES.contains(&name.as_str());
+            if raised && !quantity && !found.contains(&name) {
+                found.push(name);
+            }
+        }
+        Expr::Negative(inner) => collect(inner, raised, found),
+        Expr::Call(_, arguments, _) => {
+            for argument in arguments {
+                collect(argument, raised, found);
+            }
+        }
+        Expr::Binary(operator, left, right) => {
+            collect(left, raised, found);
+            collect(right, raised || *operator == Operator::Power, found);
+        }
     }
 }
 
@@ -87,5 +137,21 @@ pub(crate) fn operation(operator: Operator, x: f64, y: f64) -> f64 {
         Operator::Greater => truth(x > y),
         Operator::GreaterOrEqual => truth(x >= y),
         Operator::Equal => truth(x == y),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::exponents;
+
+    #[test]
+    fn exponents_are_what_a_formula_raises_to() {
+        let kaplan = "((Pc / P)^(alpha_P / alpha_D) + Dc / D)^alpha_D";
+        assert_eq!(exponents(kaplan), ["alpha_P", "alpha_D"]);
+        assert_eq!(
+            exponents("a + b * P^-alpha * exp(-S / tau) + S^(2 * g)"),
+            ["alpha", "g"]
+        );
+        assert!(exponents("a + b * D^-0.5").is_empty());
     }
 }

@@ -1,20 +1,16 @@
-//! Ratios against size and against step, with 95 % intervals and the fitted curves through them.
+//! Ratios against size and against step: points with their intervals, the law through them, and the
+//! band of its bootstrap refits.
 
 use cpipe_data::observations::Observation;
 
-use super::canvas::{Anchor, BLACK, Canvas, draw};
-use super::color::line;
-use super::data::{Panel, Panels, distinct, levels};
-use super::law::decimals_of;
-use super::scale::{Linear, Log, short};
-use crate::error::AnalysisError;
-
-const LEFT: f64 = 72.0;
-const TOP: f64 = 36.0;
-const WIDTH: f64 = 250.0;
-const HEIGHT: f64 = 200.0;
-const LEGEND: f64 = 100.0;
-const PANEL: (f64, f64) = (LEFT + WIDTH + LEGEND + 14.0, TOP + HEIGHT + 62.0);
+use super::axis::{self, Direction, Numbers, decades};
+use super::frame::Frame;
+use super::legend;
+use super::page::{Height, Page, Plan, Room, foot, head, head_room, missing};
+use super::scale::{Linear, Log, step_name};
+use super::scene::{Point, Scene, Stroke};
+use super::study::{Panel, Panels};
+use crate::bootstrap::interval;
 
 /// What stands on the horizontal axis.
 #[derive(Clone, Copy, PartialEq)]
@@ -23,166 +19,249 @@ enum Against {
     Step,
 }
 
-/// Two rows for each protocol: against P with a line per step, against S with a line per model.
-pub(super) fn figure(panels: &Panels<'_>) -> Result<String, AnalysisError> {
-    let size = (
-        PANEL.0 * panels.columns as f64,
-        PANEL.1 * 2.0 * panels.rows as f64,
-    );
-    draw("curves", size, |canvas| {
-        for panel in &panels.panels {
-            for (half, against) in [Against::Size, Against::Step].into_iter().enumerate() {
-                let row = (panel.row * 2 + half) as f64;
-                let corner = (PANEL.0 * panel.column as f64 + LEFT, PANEL.1 * row + TOP);
-                paint(canvas, panels, panel, against, corner)?;
-            }
-        }
-        Ok(())
-    })
-}
+/// Points at which a curve is evaluated.
+const SAMPLES: usize = 41;
 
-/// The points that one line goes through, and its name.
+/// The cells that one line goes through.
 struct Series<'d> {
-    name: String,
+    /// Its place in the legend.
+    index: usize,
     cells: Vec<&'d Observation>,
 }
 
-fn series<'d>(panel: &Panel<'d>, against: Against) -> Vec<Series<'d>> {
-    match against {
-        Against::Size => levels(panel.cells.iter().map(|c| c.step as f64))
-            .into_iter()
-            .map(|step| Series {
-                name: format!("S = {step:.0}"),
-                cells: panel
-                    .cells
-                    .iter()
-                    .copied()
-                    .filter(|c| c.step as f64 == step)
-                    .collect(),
-            })
-            .collect(),
-        Against::Step => distinct(panel.cells.iter().map(|c| c.model.as_str()))
-            .into_iter()
-            .map(|model| Series {
-                name: model.to_owned(),
-                cells: panel
-                    .cells
-                    .iter()
-                    .copied()
-                    .filter(|c| c.model == model)
-                    .collect(),
-            })
-            .collect(),
+/// A law along a series: the optimum, and the interval of the refits.
+struct Curve {
+    line: Vec<Point>,
+    low: Vec<Point>,
+    high: Vec<Point>,
+}
+
+/// Two rows for each protocol: against P with a line per step, against S with a line per model.
+pub(super) fn figure(panels: &Panels<'_>, page: &Page) -> Scene {
+    let style = &page.style;
+    let names = [Against::Size, Against::Step].map(|against| names(panels, against));
+    let legends = names
+        .each_ref()
+        .map(|names| legend::room(style, &TITLES, names));
+    let rooms = panels.panels.iter().map(|panel| {
+        let ratios = ratios(panels, panel);
+        let up = |ends| axis::round(&Linear::spanning(&ratios, ends), style, Direction::Up);
+        axis::room(style, &up)
+    });
+    let left = rooms.fold(0.0, f64::max);
+    let notes = page.notes(&notes(panels));
+    let sheet = page.lay(Plan {
+        groups: panels.rows,
+        lines: 2,
+        columns: panels.columns,
+        around: Room {
+            left: 1.5 * style.label,
+            right: legends[0].max(legends[1]),
+            bottom: page.foot(&notes),
+            top: 0.0,
+        },
+        each: Room {
+            left: left + 0.5 * style.small,
+            right: 0.3 * style.small,
+            top: head_room(style, 0),
+            bottom: axis::depth(style) + 0.6 * style.small,
+        },
+        least: (11.0 * style.small, 4.0 * style.small),
+        height: Height::Times(0.8),
+    });
+    let mut scene = page.scene(&sheet);
+    for panel in &panels.panels {
+        for (line, against) in [Against::Size, Against::Step].into_iter().enumerate() {
+            let frame = sheet.frame((panel.row, line), panel.column);
+            head(&mut scene, style, frame, panel, (&[], (0.0, 0.0)));
+            paint(
+                &mut scene,
+                page,
+                (panels, panel, against),
+                frame,
+                names[line].len(),
+            );
+            if sheet.first(panel.column) {
+                axis::name_beside(&mut scene, style, frame, left, "compression ratio");
+            }
+            if sheet.last(panel.column) {
+                legend::draw(&mut scene, style, frame, TITLES[line], &names[line]);
+            }
+        }
     }
+    foot(&mut scene, style, &notes);
+    scene
+}
+
+const TITLES: [&str; 2] = ["step S", "model"];
+
+fn names(panels: &Panels<'_>, against: Against) -> Vec<String> {
+    match against {
+        Against::Size => panels.steps().into_iter().map(step_name).collect(),
+        Against::Step => panels.models().into_iter().map(str::to_owned).collect(),
+    }
+}
+
+fn notes(panels: &Panels<'_>) -> Vec<String> {
+    let mut notes = "Lines: the fitted law.".to_owned();
+    let bands = panels.panels.iter().flat_map(|p| &p.fit);
+    if bands.clone().any(|fit| !fit.refits.is_empty()) {
+        notes += " Bands: 95 % of its bootstrap refits.";
+    } else if bands.count() > 0 {
+        notes += " No bands: the stage was given no refits (draws.parquet).";
+    }
+    if panels.study.cells.iter().any(|c| c.cr_hi > c.cr_lo) {
+        notes += " Bars: 95 % bootstrap intervals over chunks, set side by side so that they can be told apart.";
+    }
+    vec![notes]
+}
+
+fn series<'d>(panels: &Panels<'d>, panel: &Panel<'d>, against: Against) -> Vec<Series<'d>> {
+    let of = |index: usize, belongs: &dyn Fn(&Observation) -> bool| Series {
+        index,
+        cells: panel.cells.iter().copied().filter(|c| belongs(c)).collect(),
+    };
+    let all: Vec<Series<'_>> = match against {
+        Against::Size => {
+            let steps = panels.steps().into_iter().enumerate();
+            steps
+                .map(|(i, step)| of(i, &|c| c.step as f64 == step))
+                .collect()
+        }
+        Against::Step => {
+            let models = panels.models().into_iter().enumerate();
+            models
+                .map(|(i, model)| of(i, &|c| c.model == model))
+                .collect()
+        }
+    };
+    all.into_iter().filter(|s| !s.cells.is_empty()).collect()
 }
 
 fn paint(
-    canvas: &Canvas<'_>,
-    panels: &Panels<'_>,
-    panel: &Panel<'_>,
-    against: Against,
-    (x0, y0): (f64, f64),
-) -> Result<(), AnalysisError> {
-    let (x1, y1) = (x0 + WIDTH, y0 + HEIGHT);
-    let place = |c: &Observation| match against {
-        Against::Size => panels.size(c),
-        Against::Step => c.step as f64,
+    scene: &mut Scene,
+    page: &Page,
+    (panels, panel, against): (&Panels<'_>, &Panel<'_>, Against),
+    frame: Frame,
+    count: usize,
+) {
+    let style = &page.style;
+    let place = |cell: &Observation| match against {
+        Against::Size => panels.size(cell),
+        Against::Step => cell.step as f64,
     };
-    let places = levels(panel.cells.iter().map(|c| place(c)));
-    let x = Log::spanning(&places, x0, x1);
-    let ratios: Vec<f64> = panel
-        .cells
+    let places: Vec<f64> = panel.cells.iter().map(|c| place(c)).collect();
+    let x = Log::spanning(&places, (frame.left, frame.right));
+    let y = Linear::spanning(&ratios(panels, panel), (frame.bottom, frame.top));
+    let all = series(panels, panel, against);
+    let curves = all
         .iter()
-        .flat_map(|c| [c.cr_lo, c.cr, c.cr_hi])
-        .collect();
-    let y = Linear::spanning(&ratios, y1, y0);
-    axes(canvas, panels, against, (&x, &y), &places, (x0, y0, x1, y1))?;
-    canvas.text(
-        &panel.title,
-        (f64::midpoint(x0, x1), y0 - 18.0),
-        14.0,
-        Anchor::Centre,
-        BLACK,
-    )?;
-    let all = series(panel, against);
-    for (i, series) in all.iter().enumerate() {
-        let colour = line(i, all.len());
-        if let (Some(law), Some(first)) = (panel.law(), series.cells.first()) {
-            let curve: Vec<(f64, f64)> = x
-                .samples(81)
-                .into_iter()
-                .map(|at| {
-                    let value = match against {
-                        Against::Size => law.predict(at, first.step as f64),
-                        Against::Step => law.predict(panels.size(first), at),
-                    };
-                    (x.pixel(at), y.pixel(value))
-                })
-                .filter(|(_, at)| *at >= y0 && *at <= y1)
-                .collect();
-            canvas.line(&curve, colour, 2)?;
+        .map(|s| curve(panels, panel, (against, s), (&x, &y)));
+    let curves: Vec<Result<Curve, String>> = curves.collect();
+    for (series, curve) in all.iter().zip(&curves) {
+        if let Ok(curve) = curve {
+            let colour = style.ordered(series.index, count);
+            let clamp = |p: &Point| (p.0, frame.clamp_y(p.1));
+            let band = curve.low.iter().chain(curve.high.iter().rev()).map(clamp);
+            scene.polygon(&band.collect::<Vec<_>>(), colour, 0.2);
         }
-        for cell in series.cells.iter().filter(|c| c.cr.is_finite()) {
-            let at = x.pixel(place(cell));
-            canvas.line(
-                &[(at, y.pixel(cell.cr_lo)), (at, y.pixel(cell.cr_hi))],
-                colour,
-                1,
-            )?;
-            canvas.dot((at, y.pixel(cell.cr)), 3, colour)?;
-        }
-        let row = y0 + 10.0 + 16.0 * i as f64;
-        canvas.line(&[(x1 + 10.0, row), (x1 + 26.0, row)], colour, 2)?;
-        canvas.text(&series.name, (x1 + 31.0, row), 10.0, Anchor::Left, BLACK)?;
     }
-    Ok(())
+    for (series, curve) in all.iter().zip(&curves) {
+        let colour = style.ordered(series.index, count);
+        if let Ok(curve) = curve {
+            for piece in frame.pieces(&curve.line) {
+                scene.line(&piece, Stroke::new(colour, style.curve));
+            }
+        }
+        let aside = dodge(page, panel, (series.index, count));
+        for cell in series.cells.iter().filter(|c| c.cr.is_finite()) {
+            let at = x.place(place(cell)) + aside;
+            let bar = [(at, y.place(cell.cr_lo)), (at, y.place(cell.cr_hi))];
+            scene.line(&bar, Stroke::new(colour, 1.3 * style.hair));
+            let edge = Stroke::new(style.background, 0.6 * style.hair);
+            scene.dot((at, y.place(cell.cr)), style.dot, colour, Some(edge));
+        }
+    }
+    if !places.iter().any(|p| *p > 0.0) {
+        missing(
+            scene,
+            style,
+            frame,
+            "nothing to draw against: no number above 0",
+        );
+    } else if let Some(Err(reason)) = curves.first() {
+        let low = Frame {
+            top: frame.middle().1,
+            ..frame
+        };
+        missing(scene, style, low, reason);
+    }
+    finish(scene, page, (panels, against), frame, (&x, &y));
 }
 
-fn axes(
-    canvas: &Canvas<'_>,
-    panels: &Panels<'_>,
-    against: Against,
+/// Measured ratios with the ends of their intervals, and the fitted ones.
+fn ratios(panels: &Panels<'_>, panel: &Panel<'_>) -> Vec<f64> {
+    let cells = panel.cells.iter();
+    let measured = cells.flat_map(|c| [c.cr_lo, c.cr, c.cr_hi]);
+    let fitted = panel.fit.as_ref().ok();
+    let fitted = fitted.and_then(|fit| fit.at_cells(panels, &panel.cells).ok());
+    measured.chain(fitted.into_iter().flatten()).collect()
+}
+
+/// How far a series stands to the side, so that intervals at one place can be told apart.
+fn dodge(page: &Page, panel: &Panel<'_>, (index, count): (usize, usize)) -> f64 {
+    if panel.cells.iter().all(|c| c.cr_lo.is_nan()) {
+        return 0.0;
+    }
+    let step = (6.0 / count.max(1) as f64).min(1.0) * 1.1 * page.style.dot;
+    (index as f64 - (count as f64 - 1.0) / 2.0) * step
+}
+
+fn finish(
+    scene: &mut Scene,
+    page: &Page,
+    (panels, against): (&Panels<'_>, Against),
+    frame: Frame,
     (x, y): (&Log, &Linear),
-    places: &[f64],
-    (x0, y0, x1, y1): (f64, f64, f64, f64),
-) -> Result<(), AnalysisError> {
-    canvas.frame((x0, y0), (x1, y1))?;
-    for place in places {
-        let at = x.pixel(*place);
-        canvas.line(&[(at, y1), (at, y1 + 4.0)], BLACK, 1)?;
-        let text = match against {
-            Against::Size => short(*place),
-            Against::Step => format!("{place:.0}"),
-        };
-        canvas.text(&text, (at, y1 + 13.0), 10.0, Anchor::Centre, BLACK)?;
-    }
-    let ticks = y.ticks(5);
-    let decimals = decimals_of(&ticks);
-    for tick in ticks {
-        let at = y.pixel(tick);
-        canvas.line(&[(x0 - 4.0, at), (x0, at)], BLACK, 1)?;
-        canvas.text(
-            &format!("{tick:.decimals$}"),
-            (x0 - 7.0, at),
-            10.0,
-            Anchor::Right,
-            BLACK,
-        )?;
-    }
-    let label = match against {
+) {
+    let style = &page.style;
+    scene.outline(frame, style.hairline());
+    let across = decades(x, style, Numbers::Powers, Direction::Across);
+    let name = match against {
         Against::Size => panels.size_label(),
-        Against::Step => "training step S",
+        Against::Step => "training step S".to_owned(),
     };
-    canvas.text(
-        label,
-        (f64::midpoint(x0, x1), y1 + 33.0),
-        12.0,
-        Anchor::Centre,
-        BLACK,
-    )?;
-    canvas.upright(
-        "compression ratio",
-        (x0 - 52.0, f64::midpoint(y0, y1)),
-        12.0,
-    )
+    axis::below(scene, style, frame, &across, &name);
+    axis::beside(scene, style, frame, &axis::round(y, style, Direction::Up));
+}
+
+fn curve(
+    panels: &Panels<'_>,
+    panel: &Panel<'_>,
+    (against, series): (Against, &Series<'_>),
+    (x, y): (&Log, &Linear),
+) -> Result<Curve, String> {
+    let fitted = panel.fit.as_ref().map_err(Clone::clone)?;
+    let along = x.samples(SAMPLES);
+    let first = series.cells[0];
+    let (p, s): (Vec<f64>, Vec<f64>) = match against {
+        Against::Size => along.iter().map(|at| (*at, first.step as f64)).unzip(),
+        Against::Step => along.iter().map(|at| (panels.size(first), *at)).unzip(),
+    };
+    let at = |values: Vec<f64>| -> Vec<Point> {
+        let pairs = along.iter().zip(values);
+        pairs.map(|(at, v)| (x.place(*at), y.place(v))).collect()
+    };
+    let refits = fitted.refits_at(&p, &s)?;
+    let ends = |i: usize| interval(refits.iter().map(|refit| refit[i]).collect());
+    let (low, high): (Vec<f64>, Vec<f64>) = if refits.is_empty() {
+        (Vec::new(), Vec::new())
+    } else {
+        (0..SAMPLES).map(ends).unzip()
+    };
+    Ok(Curve {
+        line: at(fitted.at(&p, &s)?),
+        low: at(low),
+        high: at(high),
+    })
 }

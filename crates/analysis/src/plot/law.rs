@@ -1,194 +1,172 @@
-//! The paper's Figure 1: the fitted law as filled contours over P and S, the measured points on it.
+//! The paper's Figure 1: the fitted law as filled contours over P and S, the measured cells on it.
 
-use super::canvas::{Anchor, BLACK, Canvas, GREY, draw};
-use super::color::viridis;
-use super::data::{Panel, Panels, levels};
-use super::scale::{Linear, Log, extent, short};
-use crate::error::AnalysisError;
-use crate::fit::LawFit;
+use super::axis::{self, Direction, Numbers, Tick, decades};
+use super::bar::{self, Colours};
+use super::contour::Field;
+use super::frame::Frame;
+use super::page::{Height, Page, Plan, Room, foot, head, head_room, missing};
+use super::scale::Log;
+use super::scene::{Scene, Stroke};
+use super::study::{Fitted, Panel, Panels};
+use super::style::Style;
 
-const PANEL: (f64, f64) = (400.0, 340.0);
-const LEFT: f64 = 66.0;
-const TOP: f64 = 52.0;
-const WIDTH: f64 = 230.0;
-const HEIGHT: f64 = 230.0;
-const BANDS: usize = 14;
-const SAMPLES: usize = 161;
+/// Lines of the grid on which a law is evaluated, along each axis.
+const SAMPLES: usize = 61;
 
-pub(super) fn figure(panels: &Panels<'_>) -> Result<String, AnalysisError> {
-    let size = (
-        PANEL.0 * panels.columns as f64,
-        PANEL.1 * panels.rows as f64,
-    );
-    draw("law", size, |canvas| {
-        for panel in &panels.panels {
-            paint(canvas, panels, panel)?;
+/// A panel with what must be known before the page is laid out.
+struct Map<'p> {
+    panel: &'p Panel<'p>,
+    /// The law over a frame of side 1.
+    surface: Result<Field, String>,
+    colours: Colours,
+}
+
+pub(super) fn figure(panels: &Panels<'_>, page: &Page) -> Scene {
+    let style = &page.style;
+    let maps: Vec<Map<'_>> = panels.panels.iter().map(|p| map(panels, p)).collect();
+    let colours: Vec<Colours> = maps.iter().map(|map| map.colours.clone()).collect();
+    let bar_room = bar::room(style, &colours);
+    let rooms = panels.panels.iter().map(|panel| {
+        let up = |ends| up(&Log::spanning(&panel.steps(), ends), style);
+        axis::room(style, &up)
+    });
+    let left = rooms.fold(0.0, f64::max);
+    let notes = page.notes(&[
+        "Surface: the fitted law; dots: measured cells, in the colour of the measured ratio."
+            .into(),
+    ]);
+    let each = Room {
+        left,
+        right: bar_room + style.small,
+        top: head_room(style, 2),
+        bottom: axis::depth(style) + 0.6 * style.small,
+    };
+    let sheet = page.lay(Plan {
+        groups: panels.rows,
+        lines: 1,
+        columns: panels.columns,
+        around: Room {
+            left: 1.5 * style.label,
+            right: 1.3 * style.label,
+            bottom: page.foot(&notes),
+            top: 0.0,
+        },
+        each,
+        least: (9.0 * style.small, 4.0 * style.small),
+        height: Height::Times(1.0),
+    });
+    let mut scene = page.scene(&sheet);
+    for map in &maps {
+        let column = map.panel.column;
+        let frame = sheet.frame((map.panel.row, 0), column);
+        let lines = map.panel.fit.as_ref().map(Fitted::equation);
+        let lines = lines.map_or(Vec::new(), |lines| lines.to_vec());
+        let sides = (each.left, each.right);
+        head(&mut scene, style, frame, map.panel, (&lines, sides));
+        paint(&mut scene, page, panels, map, frame);
+        if sheet.first(column) {
+            axis::name_beside(&mut scene, style, frame, left, "training step S");
         }
-        Ok(())
-    })
-}
-
-fn paint(canvas: &Canvas<'_>, panels: &Panels<'_>, panel: &Panel<'_>) -> Result<(), AnalysisError> {
-    let (x0, y0) = (
-        PANEL.0 * panel.column as f64 + LEFT,
-        PANEL.1 * panel.row as f64 + TOP,
-    );
-    let (x1, y1) = (x0 + WIDTH, y0 + HEIGHT);
-    let sizes = levels(panel.cells.iter().map(|c| panels.size(c)));
-    let steps = levels(panel.cells.iter().map(|c| c.step as f64));
-    let (x, y) = (Log::spanning(&sizes, x0, x1), Log::spanning(&steps, y1, y0));
-    let centre = f64::midpoint(x0, x1);
-    canvas.text(
-        &panel.title,
-        (centre + 20.0, y0 - 36.0),
-        15.0,
-        Anchor::Centre,
-        BLACK,
-    )?;
-    canvas.text(
-        &panel.equation(),
-        (centre + 20.0, y0 - 14.0),
-        11.5,
-        Anchor::Centre,
-        BLACK,
-    )?;
-    if let Some(law) = panel.law() {
-        bands(canvas, &law, (&x, &y), (x0, y0, x1, y1))?;
-    }
-    for cell in &panel.cells {
-        let at = (x.pixel(panels.size(cell)), y.pixel(cell.step as f64));
-        if at.0.is_finite() && at.1.is_finite() {
-            canvas.dot(at, 4, viridis_outline())?;
-            canvas.dot(at, 3, BLACK)?;
-        }
-    }
-    canvas.frame((x0, y0), (x1, y1))?;
-    for size in &sizes {
-        let at = x.pixel(*size);
-        canvas.line(&[(at, y1), (at, y1 + 4.0)], BLACK, 1)?;
-        canvas.text(&short(*size), (at, y1 + 13.0), 10.0, Anchor::Centre, BLACK)?;
-    }
-    for step in &steps {
-        let at = y.pixel(*step);
-        canvas.line(&[(x0 - 4.0, at), (x0, at)], BLACK, 1)?;
-        canvas.text(
-            &format!("{step:.0}"),
-            (x0 - 7.0, at),
-            10.0,
-            Anchor::Right,
-            BLACK,
-        )?;
-    }
-    canvas.text(
-        panels.size_label(),
-        (centre, y1 + 34.0),
-        12.0,
-        Anchor::Centre,
-        BLACK,
-    )?;
-    canvas.upright("training step S", (x0 - 50.0, f64::midpoint(y0, y1)), 12.0)
-}
-
-fn viridis_outline() -> plotters::style::RGBColor {
-    plotters::style::RGBColor(255, 255, 255)
-}
-
-/// Filled contours: since the law falls in P and in S, {CR ≤ level} is everything above a curve
-/// S(P) that is known exactly, so bands are painted from the highest level down.
-fn bands(
-    canvas: &Canvas<'_>,
-    law: &LawFit,
-    (x, y): (&Log, &Log),
-    (x0, y0, x1, y1): (f64, f64, f64, f64),
-) -> Result<(), AnalysisError> {
-    let ((p_low, p_high), (s_low, s_high)) = (x.ends(), y.ends());
-    let (least, greatest) = extent(&[law.predict(p_low, s_low), law.predict(p_high, s_high)]);
-    let level = |i: usize| least + (greatest - least) * i as f64 / BANDS as f64;
-    canvas.rectangle((x0, y0), (x1, y1), viridis(1.0))?;
-    for band in (1..BANDS).rev() {
-        let mut edge: Vec<(f64, f64)> = x
-            .samples(SAMPLES)
-            .into_iter()
-            .map(|p| {
-                let s = step_at(law, p, level(band));
-                let at = if s > s_high {
-                    y0
-                } else if s < s_low {
-                    y1
-                } else {
-                    y.pixel(s)
-                };
-                (x.pixel(p), at)
-            })
-            .collect();
-        let line: Vec<(f64, f64)> = edge
-            .iter()
-            .copied()
-            .filter(|(_, at)| *at > y0 && *at < y1)
-            .collect();
-        edge.extend([(x1, y0), (x0, y0)]);
-        canvas.polygon(&edge, viridis((band - 1) as f64 / (BANDS - 1) as f64))?;
-        if line.len() > 1 {
-            canvas.line(&line, GREY, 1)?;
+        bar::draw(&mut scene, style, &map.colours, frame);
+        if sheet.last(column) {
+            bar::name(&mut scene, style, frame, bar_room, "compression ratio");
         }
     }
-    colour_bar(canvas, (x1 + 16.0, y0, y1), (least, greatest))
+    foot(&mut scene, style, &notes);
+    scene
 }
 
-/// The step at which the law comes down to `level` for models of size `p`; infinite if it never does.
-fn step_at(law: &LawFit, p: f64, level: f64) -> f64 {
-    let rest = level - law.a - law.b * libm::pow(p, -law.alpha);
-    if rest <= 0.0 {
-        return f64::INFINITY;
-    }
-    if law.c == 0.0 {
-        return 0.0;
-    }
-    libm::pow(rest / law.c, -1.0 / law.beta)
+fn up(axis: &Log, style: &Style) -> Vec<Tick> {
+    decades(axis, style, Numbers::Powers, Direction::Up)
 }
 
-/// A bar of the map's colours with its scale, `bands` or smooth alike.
-pub(super) fn colour_bar(
-    canvas: &Canvas<'_>,
-    (x, top, bottom): (f64, f64, f64),
-    (least, greatest): (f64, f64),
-) -> Result<(), AnalysisError> {
-    let axis = Linear::between(least, greatest, bottom, top);
-    let parts = 60;
-    for i in 0..parts {
-        let part = |j: usize| bottom + (top - bottom) * j as f64 / f64::from(parts as u32);
-        canvas.rectangle(
-            (x, part(i + 1)),
-            (x + 14.0, part(i) + 1.0),
-            viridis(i as f64 / f64::from(parts as u32 - 1)),
-        )?;
-    }
-    canvas.frame((x, top), (x + 14.0, bottom))?;
-    let ticks = axis.ticks(6);
-    let decimals = decimals_of(&ticks);
-    for tick in ticks {
-        let at = axis.pixel(tick);
-        canvas.line(&[(x + 14.0, at), (x + 18.0, at)], BLACK, 1)?;
-        canvas.text(
-            &format!("{tick:.decimals$}"),
-            (x + 21.0, at),
-            10.0,
-            Anchor::Left,
-            BLACK,
-        )?;
-    }
-    canvas.upright(
-        "compression ratio",
-        (x + 60.0, f64::midpoint(top, bottom)),
-        11.0,
+fn axes(panels: &Panels<'_>, panel: &Panel<'_>, frame: Frame) -> (Log, Log) {
+    (
+        Log::spanning(&panels.sizes(panel), (frame.left, frame.right)),
+        Log::spanning(&panel.steps(), (frame.bottom, frame.top)),
     )
 }
 
-/// Decimals that tell neighbouring ticks apart.
-pub(super) fn decimals_of(ticks: &[f64]) -> usize {
-    let step = match ticks {
-        [first, second, ..] => second - first,
-        _ => 0.01,
+fn map<'p>(panels: &Panels<'_>, panel: &'p Panel<'p>) -> Map<'p> {
+    let surface = surface(panels, panel);
+    let fitted = surface
+        .iter()
+        .flat_map(|field| field.values.iter().copied());
+    let measured = panel.cells.iter().map(|cell| cell.cr);
+    let values: Vec<f64> = fitted.chain(measured).collect();
+    Map {
+        panel,
+        surface,
+        colours: Colours::banded(&values),
+    }
+}
+
+fn surface(panels: &Panels<'_>, panel: &Panel<'_>) -> Result<Field, String> {
+    let fitted = panel.fit.as_ref().map_err(Clone::clone)?;
+    let unit = Frame::at((0.0, 0.0), (1.0, 1.0));
+    let (x, y) = axes(panels, panel, unit);
+    let (sizes, steps) = (x.samples(SAMPLES), y.samples(SAMPLES));
+    let p: Vec<f64> = steps.iter().flat_map(|_| sizes.iter().copied()).collect();
+    let s: Vec<f64> = steps
+        .iter()
+        .flat_map(|s| sizes.iter().map(|_| *s))
+        .collect();
+    let values = fitted.at(&p, &s)?;
+    if !values.iter().any(|value| value.is_finite()) {
+        return Err("the law has no finite ratio here".to_owned());
+    }
+    Ok(Field {
+        x: sizes.iter().map(|p| x.place(*p)).collect(),
+        y: steps.iter().map(|s| y.place(*s)).collect(),
+        values,
+    })
+}
+
+fn paint(scene: &mut Scene, page: &Page, panels: &Panels<'_>, map: &Map<'_>, frame: Frame) {
+    let style = &page.style;
+    let (x, y) = axes(panels, map.panel, frame);
+    if panels.sizes(map.panel).is_empty() {
+        missing(
+            scene,
+            style,
+            frame,
+            &format!("no {} known", panels.size_label()),
+        );
+    } else {
+        match &map.surface {
+            Ok(field) => bands(scene, page, field, &map.colours, frame),
+            Err(reason) => missing(scene, style, frame, reason),
+        }
+    }
+    for cell in &map.panel.cells {
+        let at = (x.place(panels.size(cell)), y.place(cell.step as f64));
+        if cell.cr.is_finite() {
+            let colour = map.colours.of(cell.cr);
+            let edge = Stroke::new(colour.ink(), 0.8 * style.hair);
+            scene.dot(at, 1.25 * style.dot, colour, Some(edge));
+        }
+    }
+    scene.outline(frame, style.hairline());
+    let across = decades(&x, style, Numbers::Powers, Direction::Across);
+    axis::below(scene, style, frame, &across, &panels.size_label());
+    axis::beside(scene, style, frame, &up(&y, style));
+}
+
+/// Bands are painted from the lowest level up, each over all that is above it.
+fn bands(scene: &mut Scene, page: &Page, field: &Field, colours: &Colours, frame: Frame) {
+    let Colours::Bands(levels) = colours else {
+        return;
     };
-    (-libm::floor(libm::log10(step) + 1e-9)).clamp(0.0, 6.0) as usize
+    for pair in levels.windows(2) {
+        let colour = colours.of(f64::midpoint(pair[0], pair[1]));
+        let mut loops = field.above(pair[0]);
+        for point in loops.iter_mut().flatten() {
+            *point = (
+                frame.left + point.0 * frame.width(),
+                frame.top + point.1 * frame.height(),
+            );
+        }
+        let edge = Stroke::new(colour.ink(), 0.3 * page.style.hair);
+        scene.loops(&loops, colour, edge);
+    }
 }

@@ -1,38 +1,34 @@
-//! What the line colours mean, to the right of a panel.
+//! What the colours of lines mean, to the right of a panel.
 
-use super::canvas::{Anchor, BLACK, Canvas, Drawn, Frame};
-use super::color::line;
-use super::style::{CURVE, LABEL, LINE, TICK};
-use super::text::widest;
-
-/// From the panel to the legend.
-const GAP: f64 = 14.0;
-/// Length of a line's sample.
-const SAMPLE: f64 = 18.0;
-/// From the sample to the name.
-const SPACE: f64 = 6.0;
+use super::font::widest;
+use super::frame::Frame;
+use super::scene::{Anchor, Scene, Stroke};
+use super::style::Style;
 
 /// Room that it takes beyond the panel.
-pub(super) fn room(names: &[String]) -> f64 {
-    let names = widest(names.iter().map(String::as_str), TICK);
-    GAP + (SAMPLE + SPACE + names).max(widest(["model", "step S"], LABEL))
+pub(super) fn room(style: &Style, titles: &[&str], names: &[String]) -> f64 {
+    let small = style.small;
+    let names = widest(names.iter().map(String::as_str), small) + 2.4 * small;
+    let titles = widest(titles.iter().copied(), style.label);
+    1.2 * small + names.max(titles)
 }
 
 /// Draws it. Where there are more lines than fit beside the panel, evenly spaced ones are named.
-pub(super) fn draw(canvas: &Canvas<'_>, title: &str, names: &[String], panel: Frame) -> Drawn {
-    let left = panel.right + GAP;
-    let top = panel.top + LABEL / 2.0;
-    canvas.text(title, (left, top), LABEL, Anchor::Left, BLACK)?;
-    let fit = ((panel.bottom - top) / LINE) as usize;
+pub(super) fn draw(scene: &mut Scene, style: &Style, frame: Frame, title: &str, names: &[String]) {
+    let left = frame.right + 1.2 * style.small;
+    let top = frame.top + style.label / 2.0;
+    scene.text(title, (left, top), style.label, Anchor::Left, style.ink);
+    let top = top + 0.4 * style.label;
+    let fit = ((frame.bottom - top) / style.line()) as usize;
     for (row, index) in shown(names.len(), fit.max(1)).into_iter().enumerate() {
-        let at = top + LINE * (row as f64 + 1.2);
-        let colour = line(index, names.len());
-        canvas.line(&[(left, at), (left + SAMPLE, at)], colour, CURVE)?;
-        canvas.dot((left + SAMPLE / 2.0, at), 2.6, colour)?;
-        let name = (left + SAMPLE + SPACE, at);
-        canvas.text(&names[index], name, TICK, Anchor::Left, BLACK)?;
+        let at = top + style.line() * (row as f64 + 0.75);
+        let colour = style.ordered(index, names.len());
+        let sample = [(left, at), (left + 1.8 * style.small, at)];
+        scene.line(&sample, Stroke::new(colour, style.curve));
+        scene.dot((left + 0.9 * style.small, at), style.dot, colour, None);
+        let name = (left + 2.3 * style.small, at);
+        scene.text(&names[index], name, style.small, Anchor::Left, style.ink);
     }
-    Ok(())
 }
 
 /// Which of `count` lines are named if `fit` can be: the first, the last, and some between.

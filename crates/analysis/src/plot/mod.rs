@@ -1,17 +1,35 @@
-//! The `plot` stage: the paper's Figure 1, the measured grid, and curves through the points.
+//! The `plot` stage: the paper's Figure 1, and further views of the measurements and fits.
 //!
-//! Each figure is a pure function from observations and fits to an SVG; its text is then turned into
-//! outlines of the font that ships with cpipe, and the same tree is rasterised for the PNG, so that
-//! both look alike everywhere.
+//! Each figure is a function from panels and a page to a `Scene`: outlines and lines of text in points.
+//! SVG, PNG and PDF are written from the same scene, text as outlines of the font that ships with
+//! cpipe, so that all look alike everywhere. What is missing is said on the figure.
 
-mod canvas;
+mod axis;
+mod bar;
+mod chunks;
 mod color;
+mod compute;
+mod contour;
 mod curves;
-mod data;
-mod grid;
+mod exponents;
+mod font;
+mod frame;
+mod front;
+mod heat;
 mod law;
-mod render;
+mod legend;
+mod page;
+mod params;
+mod pdf;
+mod png;
 mod scale;
+mod scene;
 mod stage;
+mod study;
+mod style;
+mod svg;
+#[cfg(test)]
+mod tests;
 
-pub use stage::{Plot, PlotParams};
+pub use params::{FigureName, Format, PlotParams, Size, StyleName};
+pub use stage::Plot;

@@ -1,23 +1,134 @@
-//! Sizes of text and strokes, in SVG units.
-//!
-//! A figure with three columns is about 950 units wide: at a paper's text width of 7 inches a unit is
-//! about half a point, so that the smallest text prints at 6 points.
+//! How figures look: on paper, on a slide, on a dark slide.
 
-/// Panel titles.
-pub(super) const TITLE: f64 = 14.0;
-/// Names of axes and colour bars.
-pub(super) const LABEL: f64 = 13.0;
-/// Numbers at ticks, in cells and in legends.
-pub(super) const TICK: f64 = 12.0;
-/// Equations and notes; shrunk to fit where they must.
-pub(super) const NOTE: f64 = 12.0;
-/// From one line of a note to the next.
-pub(super) const LINE: f64 = 15.0;
-/// Length of a tick.
-pub(super) const TICK_LENGTH: f64 = 4.0;
-/// Frames and ticks.
-pub(super) const HAIR: f64 = 0.9;
-/// Fitted curves.
-pub(super) const CURVE: f64 = 1.6;
-/// Clear space around a whole figure.
-pub(super) const MARGIN: f64 = 10.0;
+use super::color::{Colour, class, viridis};
+use super::params::StyleName;
+use super::scene::Stroke;
+
+/// Colours, and sizes in points.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Style {
+    pub(super) dark: bool,
+    pub(super) background: Colour,
+    pub(super) ink: Colour,
+    /// Lines that help the eye.
+    pub(super) faint: Colour,
+    /// Width of a page.
+    pub(super) width: f64,
+    /// Pixels an inch, in PNG.
+    pub(super) dpi: f64,
+    /// Numbers at ticks, in cells, in legends; notes.
+    pub(super) small: f64,
+    /// Names of axes.
+    pub(super) label: f64,
+    /// Titles of panels.
+    pub(super) title: f64,
+    /// Frames and ticks.
+    pub(super) hair: f64,
+    /// Fitted curves.
+    pub(super) curve: f64,
+    /// Radius of a point.
+    pub(super) dot: f64,
+}
+
+/// 180 mm, the width of a page of text; the smallest text prints at 6.5 points.
+const PAPER: Style = Style {
+    dark: false,
+    background: Colour(255, 255, 255),
+    ink: Colour(0, 0, 0),
+    faint: Colour(217, 217, 217),
+    width: 180.0 / 25.4 * 72.0,
+    dpi: 200.0,
+    small: 6.5,
+    label: 7.2,
+    title: 8.0,
+    hair: 0.5,
+    curve: 1.0,
+    dot: 1.7,
+};
+
+/// A slide of 13.33 × 7.5 inches.
+const SLIDE: Style = Style {
+    width: 960.0,
+    dpi: 144.0,
+    small: 13.0,
+    label: 14.5,
+    title: 16.5,
+    hair: 1.0,
+    curve: 2.2,
+    dot: 3.6,
+    ..PAPER
+};
+
+const DARK: Style = Style {
+    dark: true,
+    background: Colour(22, 25, 30),
+    ink: Colour(235, 237, 240),
+    faint: Colour(66, 71, 79),
+    ..SLIDE
+};
+
+impl Style {
+    pub(super) fn named(name: StyleName) -> Self {
+        match name {
+            StyleName::Paper => PAPER,
+            StyleName::Slide => SLIDE,
+            StyleName::Dark => DARK,
+        }
+    }
+
+    pub(super) fn hairline(&self) -> Stroke {
+        Stroke::new(self.ink, self.hair)
+    }
+
+    /// A line that helps the eye.
+    pub(super) fn guide(&self) -> Stroke {
+        Stroke::new(self.faint, self.hair)
+    }
+
+    /// From one line of small text to the next.
+    pub(super) fn line(&self) -> f64 {
+        1.3 * self.small
+    }
+
+    /// Clear space around a whole figure.
+    pub(super) fn margin(&self) -> f64 {
+        0.6 * self.small
+    }
+
+    /// Length of a tick.
+    pub(super) fn tick(&self) -> f64 {
+        0.4 * self.small
+    }
+
+    /// The colour of one of `count` lines in an order; the end of the map that would vanish into
+    /// the page is left out.
+    pub(super) fn ordered(&self, index: usize, count: usize) -> Colour {
+        let t = index as f64 / count.max(2).saturating_sub(1) as f64;
+        viridis(if self.dark { 0.38 + 0.62 * t } else { 0.72 * t })
+    }
+
+    /// The colour of a class without an order.
+    pub(super) fn class(&self, index: usize) -> Colour {
+        class(index, self.dark)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_and_lines_stand_out_from_every_page() {
+        for style in [PAPER, SLIDE, DARK] {
+            assert!(style.ink.contrast(style.background) > 15.0);
+            for i in 0..7 {
+                let line = style.ordered(i, 7).contrast(style.background);
+                assert!(line > 2.0, "line {i}: {line}");
+            }
+            for i in 0..3 {
+                let class = style.class(i).contrast(style.background);
+                assert!(class > 3.0, "class {i}: {class}");
+            }
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The figures of a small study, of the nano suite's reference numbers, and of less happy studies.
+
+mod files;
+mod golden;
+mod layout;
+mod look;
+mod stage;
+mod studies;
