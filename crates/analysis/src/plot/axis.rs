@@ -22,7 +22,7 @@ pub(super) enum Direction {
 /// Room that a label needs to either side of its tick.
 fn half(label: &str, style: &Style, direction: Direction) -> f64 {
     match direction {
-        Direction::Across => (width(label, style.small) + 0.6 * style.small) / 2.0,
+        Direction::Across => f64::midpoint(width(label, style.small), 0.6 * style.small),
         Direction::Up => 0.7 * style.small,
     }
 }
