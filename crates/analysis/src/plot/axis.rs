@@ -135,7 +135,7 @@ pub(super) fn thin(ticks: &mut [Tick], style: &Style, direction: Direction) {
 pub(super) fn round(axis: &Linear, style: &Style, direction: Direction) -> Vec<Tick> {
     let length = (axis.place(axis.high) - axis.place(axis.low)).abs();
     let each = match direction {
-        Direction::Across => 4.5 * style.small,
+        Direction::Across => 3.6 * style.small,
         Direction::Up => 1.9 * style.small,
     };
     let values = axis.ticks(((length / each) as usize).clamp(2, 8));
