@@ -187,6 +187,6 @@ fn set_of_what_is_not_there() {
 #[test]
 fn figures_that_are_not_there() {
     assert_refused!(
-        "version: 1\nstages:\n  a:\n    run: { plot: { figures: [law, girds] } }\n  b:\n    run: { plot: { size: { width: 180 mmm } } }\n  c:\n    run: { plot: { sizes: { curvs: { width: 85mm } } } }\n"
+        "version: 1\nstages:\n  a:\n    run: { plot: { figures: [law, gird] } }\n  b:\n    run: { plot: { size: { width: 180 } } }\n  c:\n    run: { plot: { sizes: { curvs: { width: 85mm } } } }\n"
     );
 }

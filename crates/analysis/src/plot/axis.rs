@@ -22,7 +22,7 @@ pub(super) enum Direction {
 /// Room that a label needs to either side of its tick.
 fn half(label: &str, style: &Style, direction: Direction) -> f64 {
     match direction {
-        Direction::Across => (width(label, style.small) + 0.6 * style.small) / 2.0,
+        Direction::Across => f64::midpoint(width(label, style.small), 0.6 * style.small),
         Direction::Up => 0.7 * style.small,
     }
 }
@@ -135,7 +135,7 @@ pub(super) fn thin(ticks: &mut [Tick], style: &Style, direction: Direction) {
 pub(super) fn round(axis: &Linear, style: &Style, direction: Direction) -> Vec<Tick> {
     let length = (axis.place(axis.high) - axis.place(axis.low)).abs();
     let each = match direction {
-        Direction::Across => 4.5 * style.small,
+        Direction::Across => 3.6 * style.small,
         Direction::Up => 1.9 * style.small,
     };
     let values = axis.ticks(((length / each) as usize).clamp(2, 8));

@@ -92,7 +92,8 @@ pub(super) fn figure(panels: &Panels<'_>, page: &Page) -> Scene {
 fn forest<'d>(panels: &Panels<'d>) -> Forest<'d> {
     let report = &panels.study.laws;
     let laws = report.fits.iter().map(|f| f.law.as_str());
-    let several = distinct(laws.chain(report.refused.iter().map(|r| r.law.as_str()))).len() > 1;
+    let laws = distinct(laws.chain(report.refused.iter().map(|r| r.law.as_str())));
+    let several = laws.len() > 1;
     let row = |(group, convention, law): ((&str, &str), _, &str), fit| Row {
         group: format!("{} · {}", group.0, group.1),
         name: if several {
@@ -117,7 +118,10 @@ fn forest<'d>(panels: &Panels<'d>) -> Forest<'d> {
         .into_iter()
         .map(str::to_owned)
         .collect();
-    rows.sort_by_key(|row| groups.iter().position(|group| *group == row.group));
+    rows.sort_by_key(|row| {
+        let group = groups.iter().position(|group| *group == row.group);
+        (group, laws.iter().position(|law| *law == row.law()))
+    });
     let mut columns: Vec<String> = Vec::new();
     for name in report.fits.iter().flat_map(|f| exponents(&f.formula)) {
         if !columns.contains(&name) {
@@ -155,6 +159,13 @@ fn headed(rows: &mut [Row<'_>], groups: usize) -> (Vec<(f64, String)>, f64) {
 }
 
 impl<'d> Row<'d> {
+    fn law(&self) -> &'d str {
+        match self.fit {
+            Ok(fit) => &fit.law,
+            Err(refusal) => &refusal.law,
+        }
+    }
+
     fn parameter(&self, name: &str) -> Option<&'d Parameter> {
         self.fit.ok()?.parameters.iter().find(|p| p.name == name)
     }

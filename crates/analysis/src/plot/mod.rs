@@ -4,6 +4,14 @@
 //! SVG, PNG and PDF are written from the same scene, text as outlines of the font that ships with
 //! cpipe, so that all look alike everywhere. What is missing is said on the figure.
 
+/// Appends to a string.
+macro_rules! put {
+    ($text:expr, $($part:tt)*) => {
+        std::fmt::Write::write_fmt($text, format_args!($($part)*))
+            .expect("writing to a string does not fail")
+    };
+}
+
 mod axis;
 mod bar;
 mod chunks;
@@ -31,5 +39,5 @@ mod svg;
 #[cfg(test)]
 mod tests;
 
-pub use params::{FigureName, Format, PlotParams, Size, StyleName};
+pub use params::{FigureName, Format, PlotParams, Size, Sizes, StyleName};
 pub use stage::Plot;

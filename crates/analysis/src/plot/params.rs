@@ -1,13 +1,9 @@
-use std::collections::BTreeMap;
-
 use cpipe_data::fit_report::Convention;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A figure.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FigureName {
     /// The fitted law as filled contours over P and S, with the measured cells.
@@ -52,6 +48,16 @@ pub enum Format {
 }
 
 impl FigureName {
+    pub(super) const ALL: [Self; 7] = [
+        Self::Law,
+        Self::Grid,
+        Self::Residuals,
+        Self::Curves,
+        Self::Exponents,
+        Self::Chunks,
+        Self::Compute,
+    ];
+
     /// As in pipeline.yaml and in file names.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -88,6 +94,48 @@ pub struct Size {
     pub height: Option<String>,
 }
 
+/// Sizes of single figures' pages.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sizes {
+    /// Of the figure `law`.
+    #[serde(default)]
+    pub law: Option<Size>,
+    /// Of the figure `grid`.
+    #[serde(default)]
+    pub grid: Option<Size>,
+    /// Of the figure `residuals`.
+    #[serde(default)]
+    pub residuals: Option<Size>,
+    /// Of the figure `curves`.
+    #[serde(default)]
+    pub curves: Option<Size>,
+    /// Of the figure `exponents`.
+    #[serde(default)]
+    pub exponents: Option<Size>,
+    /// Of the figure `chunks`.
+    #[serde(default)]
+    pub chunks: Option<Size>,
+    /// Of the figure `compute`.
+    #[serde(default)]
+    pub compute: Option<Size>,
+}
+
+impl Sizes {
+    fn of(&self, figure: FigureName) -> Option<&Size> {
+        let size = match figure {
+            FigureName::Law => &self.law,
+            FigureName::Grid => &self.grid,
+            FigureName::Residuals => &self.residuals,
+            FigureName::Curves => &self.curves,
+            FigureName::Exponents => &self.exponents,
+            FigureName::Chunks => &self.chunks,
+            FigureName::Compute => &self.compute,
+        };
+        size.as_ref()
+    }
+}
+
 /// Parameters of the `plot` stage.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -106,7 +154,7 @@ pub struct PlotParams {
     pub size: Size,
     /// Size of single figures' pages, before `size`.
     #[serde(default)]
-    pub sizes: BTreeMap<FigureName, Size>,
+    pub sizes: Sizes,
     /// Pixels an inch in PNG; the style's if not given.
     #[serde(default)]
     pub dpi: Option<f64>,
@@ -138,8 +186,10 @@ impl PlotParams {
         distinct("figures", &self.figures)?;
         distinct("formats", &self.formats)?;
         check_size("size", &self.size)?;
-        for (figure, size) in &self.sizes {
-            check_size(&format!("sizes.{}", figure.name()), size)?;
+        for figure in FigureName::ALL {
+            if let Some(size) = self.sizes.of(figure) {
+                check_size(&format!("sizes.{}", figure.name()), size)?;
+            }
         }
         if self.dpi.is_some_and(|dpi| !(20.0..=1200.0).contains(&dpi)) {
             return Err(("dpi".into(), "expected 20 to 1200 pixels an inch".into()));
@@ -149,7 +199,7 @@ impl PlotParams {
 
     /// Width and height of a figure's page in points, as far as they are given.
     pub(super) fn page(&self, figure: FigureName) -> (Option<f64>, Option<f64>) {
-        let own = self.sizes.get(&figure);
+        let own = self.sizes.of(figure);
         let side = |of: fn(&Size) -> &Option<String>| {
             let written = own.and_then(|size| of(size).as_ref());
             let written = written.or(of(&self.size).as_ref());

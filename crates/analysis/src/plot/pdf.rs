@@ -3,7 +3,6 @@
 //! Objects: 1 catalogue, 2 pages, 3 the page, 4 its content, 5 the document's title, then a graphics
 //! state for each opacity.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 
 use flate2::Compression;
@@ -20,9 +19,10 @@ pub(super) fn write(scene: &Scene, caption: &str) -> Result<Vec<u8>, String> {
     let opacities = opacities(scene);
     let content = compressed(content(scene, &opacities).as_bytes()).map_err(|e| e.to_string())?;
     let (width, height) = (number(scene.size.0), number(scene.size.1));
-    let states: String = (0..opacities.len())
-        .map(|i| format!("/G{i} {} 0 R ", FIRST_STATE + i))
-        .collect();
+    let mut states = String::new();
+    for i in 0..opacities.len() {
+        put!(&mut states, "/G{i} {} 0 R ", FIRST_STATE + i);
+    }
     let mut objects = vec![
         b"<< /Type /Catalog /Pages 2 0 R >>".to_vec(),
         b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>".to_vec(),
@@ -70,7 +70,10 @@ fn stream(content: &[u8]) -> Vec<u8> {
 
 /// A text string in UTF-16, which PDF takes for any title.
 fn title(caption: &str) -> String {
-    let units: String = caption.encode_utf16().map(|u| format!("{u:04X}")).collect();
+    let mut units = String::new();
+    for unit in caption.encode_utf16() {
+        put!(&mut units, "{unit:04X}");
+    }
     format!("<FEFF{units}>")
 }
 
@@ -81,7 +84,7 @@ fn file(objects: &[Vec<u8>]) -> Vec<u8> {
     let count = objects.len() + 1;
     let mut table = format!("xref\n0 {count}\n0000000000 65535 f \n");
     for (i, object) in objects.iter().enumerate() {
-        writeln!(table, "{:010} 00000 n ", bytes.len()).expect("writing to a string does not fail");
+        put!(&mut table, "{:010} 00000 n \n", bytes.len());
         bytes.extend(format!("{} 0 obj\n", i + 1).into_bytes());
         bytes.extend(object);
         bytes.extend(b"\nendobj\n");
@@ -124,13 +127,18 @@ fn path(
     if let Some(fill) = fill {
         let opacity = number(fill.opacity);
         let state = opacities.iter().position(|o| *o == opacity);
-        text += &format!("/G{} gs ", state.unwrap_or_default());
-        text += &format!("{} rg ", colour(fill.colour));
+        put!(&mut text, "/G{} gs ", state.unwrap_or_default());
+        put!(&mut text, "{} rg ", colour(fill.colour));
     }
     if let Some(stroke) = stroke {
-        text += &format!("{} RG {} w ", colour(stroke.colour), number(stroke.width));
+        put!(
+            &mut text,
+            "{} RG {} w ",
+            colour(stroke.colour),
+            number(stroke.width)
+        );
         if let Some([dash, gap]) = stroke.dashes().map(|d| d.map(number)) {
-            text += &format!("[{dash} {gap}] 0 d ");
+            put!(&mut text, "[{dash} {gap}] 0 d ");
         }
     }
     text += &outline(segments);
@@ -177,26 +185,26 @@ fn moved(segment: Segment, by: f64) -> Segment {
 fn outline(segments: &[Segment]) -> String {
     let mut text = String::new();
     let mut last = (0.0, 0.0);
-    let mut put = |points: &[Point], operator: &str| {
+    let mut draw = |points: &[Point], operator: &str| {
         for (x, y) in points {
-            text += &format!("{} {} ", number(*x), number(*y));
+            put!(&mut text, "{} {} ", number(*x), number(*y));
         }
         text += operator;
         text.push('\n');
     };
     for segment in segments {
         match *segment {
-            Segment::Move(p) => put(&[p], "m"),
-            Segment::Line(p) => put(&[p], "l"),
+            Segment::Move(p) => draw(&[p], "m"),
+            Segment::Line(p) => draw(&[p], "l"),
             Segment::Quad(a, p) => {
                 let toward = |from: Point| {
                     let part = |from: f64, to: f64| from + (to - from) * 2.0 / 3.0;
                     (part(from.0, a.0), part(from.1, a.1))
                 };
-                put(&[toward(last), toward(p), p], "c");
+                draw(&[toward(last), toward(p), p], "c");
             }
-            Segment::Cubic(a, b, p) => put(&[a, b, p], "c"),
-            Segment::Close => put(&[], "h"),
+            Segment::Cubic(a, b, p) => draw(&[a, b, p], "c"),
+            Segment::Close => draw(&[], "h"),
         }
         match *segment {
             Segment::Move(p) | Segment::Line(p) | Segment::Quad(_, p) | Segment::Cubic(_, _, p) => {

@@ -1,7 +1,6 @@
 //! Scenes as SVG: every glyph is an outline, defined once and used where it stands.
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
 
 use super::font;
 use super::scene::{Scene, Segment, Shape, Text};
@@ -18,12 +17,15 @@ pub(super) fn write(scene: &Scene, name: &str, caption: &str) -> String {
     for glyph in used(scene) {
         let outline = data(&font::outline(glyph));
         if !outline.is_empty() {
-            svg += &format!("<path id=\"{name}-g{glyph}\" d=\"{outline}\"/>\n");
+            put!(&mut svg, "<path id=\"{name}-g{glyph}\" d=\"{outline}\"/>\n");
         }
     }
     svg += "</defs>\n";
     let background = scene.background;
-    svg += &format!("<rect width=\"{width}\" height=\"{height}\" fill=\"{background}\"/>\n");
+    put!(
+        &mut svg,
+        "<rect width=\"{width}\" height=\"{height}\" fill=\"{background}\"/>\n"
+    );
     for shape in &scene.shapes {
         svg += &drawn(shape, name);
     }
@@ -63,9 +65,13 @@ fn drawn(shape: &Shape, name: &str) -> String {
     });
     if let Some(stroke) = stroke {
         let width = number(stroke.width);
-        paint += &format!(" stroke=\"{}\" stroke-width=\"{width}\"", stroke.colour);
+        put!(
+            &mut paint,
+            " stroke=\"{}\" stroke-width=\"{width}\"",
+            stroke.colour
+        );
         if let Some([dash, gap]) = stroke.dashes().map(|d| d.map(number)) {
-            paint += &format!(" stroke-dasharray=\"{dash} {gap}\"");
+            put!(&mut paint, " stroke-dasharray=\"{dash} {gap}\"");
         }
     }
     format!("<path d=\"{}\"{paint}/>\n", data(segments))
@@ -84,7 +90,7 @@ fn lettered(text: &Text, name: &str) -> String {
     for (glyph, c) in font::glyphs(&text.text).iter().zip(text.text.chars()) {
         if !c.is_whitespace() {
             let (id, at) = (glyph.id, glyph.at);
-            svg += &format!("<use xlink:href=\"#{name}-g{id}\" x=\"{at}\"/>");
+            put!(&mut svg, "<use xlink:href=\"#{name}-g{id}\" x=\"{at}\"/>");
         }
     }
     svg + "</g>\n"
@@ -92,21 +98,20 @@ fn lettered(text: &Text, name: &str) -> String {
 
 fn data(segments: &[Segment]) -> String {
     let mut text = String::new();
-    let mut put = |letter: char, points: &[(f64, f64)]| {
+    let mut draw = |letter: char, points: &[(f64, f64)]| {
         text.push(letter);
         for (i, (x, y)) in points.iter().enumerate() {
             let space = if i > 0 { " " } else { "" };
-            write!(text, "{space}{} {}", number(*x), number(*y))
-                .expect("writing to a string does not fail");
+            put!(&mut text, "{space}{} {}", number(*x), number(*y));
         }
     };
     for segment in segments {
         match *segment {
-            Segment::Move(p) => put('M', &[p]),
-            Segment::Line(p) => put('L', &[p]),
-            Segment::Quad(a, p) => put('Q', &[a, p]),
-            Segment::Cubic(a, b, p) => put('C', &[a, b, p]),
-            Segment::Close => put('Z', &[]),
+            Segment::Move(p) => draw('M', &[p]),
+            Segment::Line(p) => draw('L', &[p]),
+            Segment::Quad(a, p) => draw('Q', &[a, p]),
+            Segment::Cubic(a, b, p) => draw('C', &[a, b, p]),
+            Segment::Close => draw('Z', &[]),
         }
     }
     text

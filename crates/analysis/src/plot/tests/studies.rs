@@ -13,15 +13,7 @@ use crate::table::ChunkRatio;
 use crate::testing::observation;
 use rand::RngExt;
 
-pub(super) const ALL: [FigureName; 7] = [
-    FigureName::Law,
-    FigureName::Grid,
-    FigureName::Residuals,
-    FigureName::Curves,
-    FigureName::Exponents,
-    FigureName::Chunks,
-    FigureName::Compute,
-];
+pub(super) const ALL: [FigureName; 7] = FigureName::ALL;
 
 pub(super) fn params(style: StyleName) -> PlotParams {
     let mut params: PlotParams = serde_json::from_value(serde_json::json!({})).expect("defaults");
