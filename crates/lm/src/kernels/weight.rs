@@ -114,6 +114,20 @@ impl Matrix {
         self.columns
     }
 
+    /// Whether both are the same part of the same file.
+    #[cfg(any(test, feature = "cuda"))]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.file, &other.file) && self.bytes == other.bytes
+    }
+
+    /// Rows as they lie in the file, where they lie there one after the other.
+    #[cfg(any(test, feature = "cuda"))]
+    pub(crate) fn stored_rows(&self, rows: Range<usize>) -> Option<(Stored, &[u8])> {
+        let at = |row: usize| row * self.columns * self.stored.bytes();
+        let bytes = &self.file[self.bytes.clone()];
+        (!self.by_input).then(|| (self.stored, &bytes[at(rows.start)..at(rows.end)]))
+    }
+
     /// Upcasts row `row` of a matrix that is stored row by row.
     #[inline(always)]
     pub(crate) fn read_row(&self, row: usize, out: &mut [f32]) {

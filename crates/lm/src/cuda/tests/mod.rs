@@ -1,0 +1,9 @@
+//! Everything but the card: the launches of the forward pass with plain Rust twins of the kernels, and
+//! with the kernels themselves in an emulator.
+
+mod emulator;
+mod forward;
+mod host;
+mod kernels;
+mod oracle;
+mod twins;
