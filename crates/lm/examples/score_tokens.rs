@@ -66,6 +66,6 @@ fn score(
         "runs": seconds.len(),
         "ratio": rows.iter().map(|row| row.cr).sum::<f64>() / rows.len() as f64,
         "card": card,
-        "log_probs": log_probs?.concat(),
+        "log_probs": log_probs?.concat().concat(),
     }))
 }
