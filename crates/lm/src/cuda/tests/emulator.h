@@ -1,5 +1,5 @@
 // Runs the kernels on the CPU: each thread of a block is a fiber of its own that goes on until it has to wait for
-// others. Takes the place of kernels/instructions.cuh, with the meaning that NVIDIA's PTX manual gives to each
+// others, and one warp goes on as far as it can before the next. Takes the place of kernels/instructions.cuh, with the meaning that NVIDIA's PTX manual gives to each
 // instruction. Copies to shared memory arrive as late as they may, and what was not written is NaN.
 #include <csetjmp>
 #include <cmath>
@@ -103,6 +103,21 @@ static void resume(unsigned thread) {
     setcontext(&running->start);
 }
 
+// Gives the number of threads that came to their end.
+static unsigned run_warp(unsigned warp, unsigned threads, bool backwards) {
+    unsigned first = warp * 32, lanes = threads - first < 32 ? threads - first : 32, ended = 0;
+    for (u64 before = progress - 1; progress != before;) {
+        before = progress;
+        for (unsigned i = 0; i < lanes; i++) {
+            Fiber &fiber = fibers[first + (backwards ? lanes - 1 - i : i)];
+            if (fiber.done) continue;
+            resume(&fiber - fibers.data());
+            ended += fiber.done;
+        }
+    }
+    return ended;
+}
+
 static void run_block(unsigned threads, bool backwards) {
     block = Barrier{};
     warps.assign((threads + 31) / 32, Warp{});
@@ -122,14 +137,11 @@ static void run_block(unsigned threads, bool backwards) {
         fiber.start.uc_link = nullptr;
         makecontext(&fiber.start, enter, 0);
     }
-    for (unsigned left = threads; left > 0;) {
+    // A warp goes on as far as it can before the next one does, so that one that should have waited is seen.
+    unsigned left = threads, count = warps.size();
+    while (left > 0) {
         u64 before = progress;
-        for (unsigned i = 0; i < threads; i++) {
-            unsigned thread = backwards ? threads - 1 - i : i;
-            if (fibers[thread].done) continue;
-            resume(thread);
-            if (fibers[thread].done) left--;
-        }
+        for (unsigned i = 0; i < count; i++) left -= run_warp(backwards ? count - 1 - i : i, threads, backwards);
         if (progress == before) die("threads wait for others that never come");
     }
 }

@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "calls compiled kernels")]
 
 use std::ffi::{CString, c_char, c_int, c_void};
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -31,33 +32,34 @@ pub(super) fn run(dtype: Dtype, backwards: bool) -> Option<Run> {
 }
 
 fn compile(dtype: Dtype) -> Option<Library> {
-    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
     let dir = tempfile::tempdir().unwrap();
-    let [text, library] = ["kernels.cpp", "kernels.so"].map(|name| dir.path().join(name));
-    std::fs::write(&text, program(dtype)).unwrap();
-    let options = [
-        "-std=c++17",
-        "-O1",
-        "-w",
-        "-shared",
-        "-fPIC",
-        "-ffp-contract=off",
-        "-U_FORTIFY_SOURCE",
-        "-o",
-    ];
-    let made = Command::new(&compiler)
-        .args(options)
-        .arg(&library)
-        .arg(&text)
-        .output()
-        .ok()?;
+    let library = dir.path().join("kernels.so");
+    // SAFETY: the library was just compiled from our sources and does nothing when it is loaded.
+    compiled(&program(dtype), &library).then(|| unsafe { Library::new(library) }.unwrap())
+}
+
+/// Compiles C++ to a library, if there is a compiler.
+pub(super) fn compiled(text: &str, library: &Path) -> bool {
+    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
+    let file = library.with_extension("cpp");
+    std::fs::write(&file, text).unwrap();
+    let options = "-std=c++17 -O1 -w -shared -fPIC -ffp-contract=off -U_FORTIFY_SOURCE -o";
+    let mut command = Command::new(&compiler);
+    command.args(options.split(' ')).arg(library).arg(&file);
+    let Ok(made) = command.output() else {
+        return false;
+    };
     let said = String::from_utf8_lossy(&made.stderr);
     assert!(
         made.status.success(),
         "the kernels do not compile with {compiler}:\n{said}"
     );
-    // SAFETY: the library was just compiled from our sources and does nothing when it is loaded.
-    Some(unsafe { Library::new(library) }.unwrap())
+    true
+}
+
+/// The kernels over the emulator, and what else belongs to a library.
+pub(super) fn program_with(dtype: Dtype, rest: &str) -> String {
+    source(dtype, include_str!("emulator.h")) + rest
 }
 
 /// The kernels, and a function that finds them by name.
@@ -67,12 +69,12 @@ fn program(dtype: Dtype) -> String {
         .map(Kernel::name);
     let entry = |name: String| format!("{{\"{name}\", [](void **a) {{ call({name}, a); }}}},\n");
     let entries: String = names.map(entry).collect();
-    format!(
-        "{}\nstatic const Entry entries[] = {{\n{entries}}};\nextern \"C\" int emulate(const char *name, u32 columns, \
+    let find = format!(
+        "static const Entry entries[] = {{\n{entries}}};\nextern \"C\" int emulate(const char *name, u32 columns, \
          u32 rows, u32 threads, size_t shared, void **arguments, int backwards) {{\n    return emulate_with(entries, \
-         sizeof entries / sizeof *entries, name, columns, rows, threads, shared, arguments, backwards);\n}}\n",
-        source(dtype, include_str!("emulator.h"))
-    )
+         sizeof entries / sizeof *entries, name, columns, rows, threads, shared, arguments, backwards);\n}}\n"
+    );
+    program_with(dtype, &find)
 }
 
 fn emulate(library: &Library, memory: &mut Bytes, launch: &Launch<'_>, backwards: bool) {

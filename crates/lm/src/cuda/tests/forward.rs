@@ -13,18 +13,26 @@ use crate::cuda::device::Device;
 use crate::cuda::forward::OnCard;
 use crate::{ChunkTokenizer, Dtype, Model, Sequence};
 
-fn nano(name: &str) -> PathBuf {
+pub(super) fn nano(name: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/nano/models");
     root.join(name).join("step2048")
 }
 
-/// Sequences of text that the nano models can read.
-fn batch(lengths: &[usize]) -> Vec<Sequence> {
+/// Token ids of the first chunks of a modality.
+fn chunks(modality: &str, count: usize) -> Vec<Vec<u32>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/nano");
     let tokenizer = root.join("tokenizer/tokenizer.json");
     let tokenizer = ChunkTokenizer::read(&tokenizer, Mapping::Mask7).unwrap();
-    let text = std::fs::read(root.join("eval/text.bin")).unwrap();
-    let ids = tokenizer.encode(0, &text[..2048]).unwrap().ids;
+    let raw = std::fs::read(root.join(format!("eval/{modality}.bin"))).unwrap();
+    let chunks = raw.chunks_exact(2048).take(count).enumerate();
+    chunks
+        .map(|(i, chunk)| tokenizer.encode(i, chunk).unwrap().ids)
+        .collect()
+}
+
+/// Sequences of text that the nano models can read.
+pub(super) fn batch(lengths: &[usize]) -> Vec<Sequence> {
+    let ids = chunks("text", 1).remove(0);
     let sequence = |n: &usize| Sequence {
         ids: ids[*n..2 * n].to_vec(),
         first: 1 + n / 10,
@@ -78,6 +86,33 @@ fn halves_are_within_5e_4_of_the_sum() {
         for (who, host) in hosts(dtype, 48 << 20) {
             let [mean, _, sum] = apart(&host, &model, dtype, &batch(&[40, 2, 70]));
             assert!(mean < 0.02 && sum < most, "{dtype:?} {who}: {mean} {sum}");
+        }
+    }
+}
+
+/// Cells of the nano study in 16 bits: the first chunks of a modality, ratio against the CPU's.
+#[test]
+#[ignore = "minutes; prints what docs/gpu.md says"]
+#[allow(clippy::print_stdout, reason = "a measurement")]
+fn cells_in_halves() {
+    for (name, modality) in [
+        ("nano-25k", "text"),
+        ("nano-25k", "speech"),
+        ("nano-150k", "text"),
+        ("nano-793k", "image"),
+    ] {
+        let model = Model::load_dir(&nano(name)).unwrap();
+        let batch: Vec<Sequence> = chunks(modality, 6)
+            .iter()
+            .flat_map(|ids| ids.chunks(512).map(Sequence::whole).collect::<Vec<_>>())
+            .collect();
+        for dtype in [Dtype::Bf16, Dtype::F16] {
+            let host = Host::new(dtype, 256 << 20, Box::new(twins::run));
+            let [mean, worst, sum] = apart(&host, &model, dtype, &batch);
+            println!(
+                "{name} {modality} {dtype:?}: {mean:.1e} and {worst:.1e} bits a token, {sum:.1e} of the ratio"
+            );
+            assert!(sum < 5e-4);
         }
     }
 }
