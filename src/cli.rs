@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use cpipe_lm::Device;
 
 /// Declarative, reproducible pipelines for measurement studies of language models.
 ///
@@ -168,6 +169,9 @@ pub(crate) struct RunArgs {
     /// Cores to use [default: all].
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
+    /// Where models compute: `cpu`, the NVIDIA card `cuda:N`, or `auto`: all cards if there are any.
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub(crate) device: Device,
     /// Print one JSON object per event.
     #[arg(long)]
     pub(crate) json: bool,

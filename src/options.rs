@@ -16,6 +16,7 @@ pub(crate) fn run_options(
     session: &Session,
     pipeline: &PipelineArgs,
     args: &RunArgs,
+    device: &str,
 ) -> Result<RunOptions, CliError> {
     let mut options = plan_options(session, &args.selection)?;
     options.jobs = args.jobs.map_or_else(cores, usize::from);
@@ -27,7 +28,7 @@ pub(crate) fn run_options(
         profile: session.profile(),
         overrides: sets.collect(),
         arguments: std::env::args().skip(1).map(|a| masked(&a)).collect(),
-        device: "cpu".to_owned(),
+        device: device.to_owned(),
     };
     Ok(options)
 }

@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use cpipe_engine::digest::Pin;
 use cpipe_engine::event::EventSink;
 use cpipe_engine::plan::Workspace;
-use cpipe_engine::run::{self, SourceProblem, Summary};
+use cpipe_engine::run::{self, RunOptions, SourceProblem, Summary};
 use cpipe_engine::spec::{SourceEntry, SpecError};
 use petgraph::graph::NodeIndex;
 
 use crate::cli::{PipelineArgs, PlanArgs, RunArgs};
 use crate::costs::Downloads;
-use crate::error::{CliError, INTERRUPTED, NODE_FAILED};
+use crate::error::{CliError, INTERRUPTED, Kind, NODE_FAILED};
 use crate::options::run_options;
 use crate::report;
 use crate::reporter::{JsonLines, Terminal};
@@ -27,6 +27,8 @@ pub(crate) fn run(pipeline: &PipelineArgs, args: &RunArgs) -> Result<u8, CliErro
         };
         return super::plan::plan(pipeline, &plan);
     }
+    let device = cpipe_lm::use_device(args.device)
+        .map_err(|e| CliError::new(Kind::Usage, &e.to_string(), None))?;
     stop_on_ctrl_c();
     let sink: Box<dyn EventSink> = if args.json {
         Box::new(JsonLines)
@@ -52,7 +54,8 @@ pub(crate) fn run(pipeline: &PipelineArgs, args: &RunArgs) -> Result<u8, CliErro
                 Outcome::Interrupted => return Ok(INTERRUPTED),
             }
         }
-        let summary = bring(&session, &targets, pipeline, args, sink.as_ref())?;
+        let options = run_options(&session, pipeline, args, device)?;
+        let summary = bring(&session, &targets, &options, sink.as_ref())?;
         let code = exit_code(&summary);
         if is_last && code == 0 {
             let written = report::refresh(&session, &summary)?;
@@ -85,17 +88,15 @@ fn writers_first(session: &Session, args: &RunArgs) -> Option<Vec<NodeIndex>> {
 fn bring(
     session: &Session,
     targets: &[NodeIndex],
-    pipeline: &PipelineArgs,
-    args: &RunArgs,
+    options: &RunOptions,
     sink: &dyn EventSink,
 ) -> Result<Summary, CliError> {
     let workspace = session.workspace();
-    let options = run_options(session, pipeline, args)?;
     if !options.only {
         check_sources(session, &workspace, targets)?;
         Downloads::of(session, targets)?.check(session)?;
     }
-    Ok(run::run(&workspace, targets, &options, &CANCEL, sink)?)
+    Ok(run::run(&workspace, targets, options, &CANCEL, sink)?)
 }
 
 fn exit_code(summary: &Summary) -> u8 {
@@ -190,7 +191,6 @@ fn describe_file(session: &Session, path: &Path, whole: &Path) -> SpecError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
 
     #[test]
     fn an_interruption_outranks_a_failure() {

@@ -110,6 +110,37 @@ fn the_tables_have_their_columns_and_a_row_per_cell() {
 }
 
 #[test]
+fn a_device_that_is_not_there_is_refused_before_any_work() {
+    let env = TestEnv::study();
+    let output = env.cpipe(&["run", "--device", "cuda:99"]);
+    output.assert_code(2);
+    assert!(output.stderr.contains("--device cpu"), "{}", output.stderr);
+    let output = env.cpipe(&["run", "--device", "gpu"]);
+    output.assert_code(2);
+    assert!(output.stderr.contains("cuda:N"), "{}", output.stderr);
+    assert!(!env.path("outputs").exists());
+}
+
+#[test]
+fn formats_of_16_bits_are_refused_without_a_card() {
+    let env = TestEnv::study();
+    let args = [
+        "--device",
+        "cpu",
+        "--set",
+        "stages.score.run.score.dtype=bf16",
+    ];
+    let run = env.run(&args);
+    assert_eq!(run.code, 20);
+    let failed: Vec<&String> = run.failed.values().collect();
+    assert!(
+        failed.iter().all(|e| e.contains("dtype bf16 needs a card")),
+        "{failed:?}"
+    );
+    assert!(!failed.is_empty());
+}
+
+#[test]
 fn the_last_line_of_json_sums_up() {
     let env = TestEnv::commands();
     let finished = env.run(&[]).finished;

@@ -54,6 +54,9 @@ pub enum LmError {
     /// Tokens that the model or the protocol cannot take.
     #[error("{0}")]
     Tokens(String),
+    /// A card is not there, or did not do what it was asked to.
+    #[error("{0}")]
+    Device(String),
     /// An artifact is damaged.
     #[error(transparent)]
     Format(#[from] FormatError),
@@ -84,6 +87,13 @@ impl LmError {
             file: file.to_owned(),
             reason: reason.into(),
         }
+    }
+}
+
+#[cfg(any(test, feature = "cuda"))]
+impl From<crate::cuda::DeviceError> for LmError {
+    fn from(error: crate::cuda::DeviceError) -> Self {
+        Self::Device(error.to_string())
     }
 }
 

@@ -7,7 +7,9 @@
 //! classical methods.
 
 mod baseline;
+mod batch;
 mod coder;
+mod cuda;
 mod error;
 mod gpt2;
 mod gpt_neox;
@@ -18,6 +20,7 @@ mod llama;
 mod mamba;
 mod model;
 mod model_cache;
+mod place;
 mod protocol;
 mod score;
 mod sequence;
@@ -29,7 +32,8 @@ mod work;
 pub use baseline::{Baseline, BaselineParams, Method};
 pub use coder::{Decoder, Encoder, Length, TOKEN_BITS, decode_plane, encode_plane, token_width};
 pub use error::LmError;
-pub use model::Model;
+pub use model::{CardFacts, Model};
+pub use place::{Device, use_device};
 pub use protocol::{
     Average, CodeLength, ContextRule, Denominator, FirstToken, ModelShape, Plan, Preset, Protocol,
     Rules, Side, Sliding, Window,

@@ -4,13 +4,17 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::MutexGuard;
 
 use cpipe_data::scores::ModelFacts;
 use serde_json::Value;
 
+use crate::batch::{LogProbs, Rows, Submitted};
+use crate::cuda::Loaded;
 use crate::kernels::{Matrix, target_log_probs};
+use crate::place::Place;
 use crate::weights::{Tensors, Weights};
-use crate::{LmError, ModelShape, Sequence, gpt_neox, gpt2, llama, mamba};
+use crate::{Dtype, LmError, ModelShape, Sequence, gpt_neox, gpt2, llama, mamba};
 
 /// All of an architecture but the output layer.
 pub(crate) trait Body: Send + Sync {
@@ -20,6 +24,11 @@ pub(crate) trait Body: Send + Sync {
 
     /// What stands between the last layer and the output layer.
     fn final_norm(&self, out: &mut [f32], hidden: &[f32]);
+
+    /// The layers, if cards have kernels for them.
+    fn for_card(&self) -> Option<&gpt_neox::GptNeox> {
+        None
+    }
 }
 
 /// What an architecture makes of a model's config and tensors.
@@ -66,7 +75,7 @@ impl Config<'_> {
     }
 }
 
-/// A language model that computes in f32 on the CPU.
+/// A language model that computes in f32 on the CPU, or on a card.
 ///
 /// Weights stay memory-mapped in their stored format. One call works on one batch with one thread;
 /// calls from several threads share the weights.
@@ -74,6 +83,23 @@ pub struct Model {
     body: Box<dyn Body>,
     output: Matrix,
     facts: ModelFacts,
+    card: Option<Loaded>,
+}
+
+/// The card that a model computes on.
+#[derive(Clone, Debug)]
+pub struct CardFacts {
+    /// Its name, such as `NVIDIA H100 80GB HBM3`.
+    pub name: String,
+    /// The driver's version.
+    pub driver: String,
+    /// Compute capability, such as `9.0`.
+    pub capability: String,
+    /// The most bytes that the model has had there.
+    pub bytes: usize,
+    /// Seconds of the card for each part of the model's work so far: `upload`, `forward`,
+    /// `output layer`, `copy back`, and `idle` between batches.
+    pub seconds: BTreeMap<&'static str, f64>,
 }
 
 impl Model {
@@ -107,25 +133,86 @@ impl Model {
             },
             body: built.body,
             output: built.output,
+            card: None,
         })
     }
 
-    /// Loads a model from a folder.
-    pub fn load_dir(dir: &Path) -> Result<Self, LmError> {
-        let mut files = BTreeMap::new();
-        for entry in fs_err::read_dir(dir).map_err(|e| LmError::io(dir, e))? {
-            let entry = entry.map_err(|e| LmError::io(dir, e))?;
-            files.insert(
-                entry.file_name().to_string_lossy().into_owned(),
-                entry.path(),
-            );
+    /// Loads a model to where it is to compute; it stays on the CPU if its architecture has no kernels
+    /// for cards and none was asked for.
+    pub(crate) fn load_at(
+        files: &BTreeMap<String, PathBuf>,
+        place: &Place,
+        dtype: Dtype,
+    ) -> Result<Self, LmError> {
+        let model = Self::load(files)?;
+        match place {
+            Place::Cpu => Ok(model),
+            Place::Card { slot, asked } => model.bring_to(slot.number(), *asked, dtype),
         }
-        Self::load(&files)
+    }
+
+    fn bring_to(mut self, number: usize, asked: bool, dtype: Dtype) -> Result<Self, LmError> {
+        let Some(layers) = self.body.for_card() else {
+            if !asked {
+                return Place::cpu(dtype).map(|_| self);
+            }
+            let (name, known) = (&self.facts.architecture, gpt_neox::ARCHITECTURE);
+            return Err(LmError::Device(format!(
+                "{name} has no kernels for cards, only {known} has: use `--device cpu`"
+            )));
+        };
+        self.card = Some(Loaded::new(number, layers, &self.output, dtype)?);
+        dtype.name().clone_into(&mut self.facts.dtype);
+        Ok(self)
+    }
+
+    /// Loads a model from a folder to the CPU.
+    pub fn load_dir(dir: &Path) -> Result<Self, LmError> {
+        Self::load(&files_of(dir)?)
+    }
+
+    /// Loads a model from a folder to where [`crate::use_device`] says that it computes.
+    pub fn load_dir_there(dir: &Path, dtype: Dtype) -> Result<Self, LmError> {
+        Self::load_at(&files_of(dir)?, &Place::take(dtype)?, dtype)
     }
 
     /// What identifies the model beside its scores.
     pub fn facts(&self) -> ModelFacts {
         self.facts.clone()
+    }
+
+    /// What a card would be given, if its architecture has kernels.
+    #[cfg(test)]
+    pub(crate) fn parts_for_card(&self) -> Option<(&gpt_neox::GptNeox, &Matrix)> {
+        Some((self.body.for_card()?, &self.output))
+    }
+
+    /// The card that it computes on, if it is one.
+    pub fn card(&self) -> Option<CardFacts> {
+        self.card.as_ref().map(Loaded::facts)
+    }
+
+    /// Positions that a batch has at most, if no window has more.
+    pub(crate) fn batch_positions(&self) -> usize {
+        self.card.as_ref().map_or(2048, Loaded::tokens)
+    }
+
+    /// Threads that can work with it at once.
+    pub(crate) fn feeders(&self) -> usize {
+        if self.card.is_some() { 1 } else { usize::MAX }
+    }
+
+    /// Batches that are worth asking for before the results of an earlier one are looked at.
+    pub(crate) fn ahead(&self) -> usize {
+        usize::from(self.card.is_some())
+    }
+
+    /// Waits until its card computes for nobody else, and keeps others from it.
+    pub(crate) fn alone<'p>(&self, place: &'p Place) -> Option<MutexGuard<'p, ()>> {
+        match place {
+            Place::Card { slot, .. } if self.card.is_some() => Some(slot.compute()),
+            _ => None,
+        }
     }
 
     /// What a plan has to know of the model.
@@ -141,19 +228,30 @@ impl Model {
     /// # Errors
     /// When there are more ids than the context has positions, or an id outside the vocabulary.
     pub fn log_probs(&self, batch: &[Sequence]) -> Result<Vec<Vec<f32>>, LmError> {
+        self.submit(batch)?.wait()
+    }
+
+    /// Asks for the same; a card goes on computing while others wait.
+    pub(crate) fn submit(&self, batch: &[Sequence]) -> Result<Submitted, LmError> {
         for sequence in batch {
             self.shape().check(sequence)?;
         }
         let rows = Rows::new(batch.iter().filter(|s| !s.targets().is_empty()));
-        let mut log_probs = self.score(&rows).into_iter();
-        let part = |s: &Sequence| log_probs.by_ref().take(s.targets().len()).collect();
-        Ok(batch.iter().map(part).collect())
+        Ok(Submitted {
+            counts: batch.iter().map(|s| s.targets().len()).collect(),
+            log_probs: self.begin(&rows)?,
+        })
+    }
+
+    fn begin(&self, rows: &Rows) -> Result<LogProbs, LmError> {
+        match &self.card {
+            _ if rows.targets.is_empty() => Ok(LogProbs::Ready(Vec::new())),
+            Some(card) => card.submit(rows).map(LogProbs::Later),
+            None => Ok(LogProbs::Ready(self.score(rows))),
+        }
     }
 
     fn score(&self, rows: &Rows) -> Vec<f32> {
-        if rows.targets.is_empty() {
-            return Vec::new();
-        }
         let x = self.body.hidden(&rows.ids, &rows.windows);
         let width = self.output.columns();
         let mut hidden = Vec::with_capacity(rows.targets.len() * width);
@@ -164,6 +262,19 @@ impl Model {
         self.body.final_norm(&mut normed, &hidden);
         target_log_probs(&normed, &self.output, &rows.targets)
     }
+}
+
+/// The files of a folder by name.
+fn files_of(dir: &Path) -> Result<BTreeMap<String, PathBuf>, LmError> {
+    let mut files = BTreeMap::new();
+    for entry in fs_err::read_dir(dir).map_err(|e| LmError::io(dir, e))? {
+        let entry = entry.map_err(|e| LmError::io(dir, e))?;
+        files.insert(
+            entry.file_name().to_string_lossy().into_owned(),
+            entry.path(),
+        );
+    }
+    Ok(files)
 }
 
 /// The architecture that a config.json names.
@@ -205,31 +316,4 @@ pub(crate) fn embed(embedding: &Matrix, ids: &[u32]) -> Vec<f32> {
         embedding.read_row(*id as usize, row);
     }
     x
-}
-
-/// The sequences of a batch one under the other.
-#[derive(Default)]
-struct Rows {
-    /// What the model is given: every id but the last of each sequence.
-    ids: Vec<u32>,
-    /// Rows of each sequence.
-    windows: Vec<Range<usize>>,
-    /// Rows of each sequence that predict a target.
-    scored: Vec<Range<usize>>,
-    targets: Vec<u32>,
-}
-
-impl Rows {
-    fn new<'s>(sequences: impl Iterator<Item = &'s Sequence>) -> Self {
-        let mut rows = Self::default();
-        for sequence in sequences {
-            let (start, targets) = (rows.ids.len(), sequence.targets());
-            rows.ids.extend(&sequence.ids[..sequence.ids.len() - 1]);
-            rows.targets.extend(targets);
-            rows.windows.push(start..rows.ids.len());
-            rows.scored
-                .push(rows.ids.len() - targets.len()..rows.ids.len());
-        }
-        rows
-    }
 }

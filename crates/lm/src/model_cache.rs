@@ -8,15 +8,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cpipe_engine::Digest;
 
-use crate::{LmError, Model};
+use crate::place::Place;
+use crate::{Dtype, LmError, Model};
 
 /// Models that are kept at most, besides those in use.
 const KEPT: usize = 2;
 
 type Slot = Arc<Mutex<Option<Arc<Model>>>>;
 
+/// Whose weights, where and in which number format.
+type Key = (Digest, Option<usize>, Dtype);
+
 /// Latest use last.
-static SLOTS: Mutex<Vec<(Digest, Slot)>> = Mutex::new(Vec::new());
+static SLOTS: Mutex<Vec<(Key, Slot)>> = Mutex::new(Vec::new());
 
 /// The model whose files have this digest, loaded now if it is not there.
 ///
@@ -24,21 +28,23 @@ static SLOTS: Mutex<Vec<(Digest, Slot)>> = Mutex::new(Vec::new());
 pub(crate) fn get(
     digest: Digest,
     files: &BTreeMap<String, PathBuf>,
+    place: &Place,
+    dtype: Dtype,
 ) -> Result<Arc<Model>, LmError> {
-    let slot = slot(digest);
+    let slot = slot((digest, place.card(), dtype));
     let mut model = lock(&slot);
     if let Some(model) = &*model {
         return Ok(Arc::clone(model));
     }
-    let loaded = Arc::new(Model::load(files)?);
+    let loaded = Arc::new(Model::load_at(files, place, dtype)?);
     *model = Some(Arc::clone(&loaded));
     Ok(loaded)
 }
 
-fn slot(digest: Digest) -> Slot {
+fn slot(key: Key) -> Slot {
     let mut slots = lock(&SLOTS);
-    let known = slots.iter().position(|(d, _)| *d == digest);
-    let entry = known.map_or_else(|| (digest, Slot::default()), |at| slots.remove(at));
+    let known = slots.iter().position(|(k, _)| *k == key);
+    let entry = known.map_or_else(|| (key, Slot::default()), |at| slots.remove(at));
     let slot = Arc::clone(&entry.1);
     slots.push(entry);
     let surplus = slots.len().saturating_sub(KEPT);

@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::place::{self, Place};
 use crate::work::{self, Journaled};
 use crate::{LmError, Model, Plan, Preset, Protocol, kernels, model_cache};
 
@@ -23,6 +24,30 @@ pub enum Dtype {
     /// 32-bit floats, whatever the weights are stored in.
     #[default]
     F32,
+    /// Products of bfloat16 numbers with sums in f32; needs a card.
+    Bf16,
+    /// Products of half-precision numbers with sums in f32; needs a card.
+    F16,
+}
+
+impl Dtype {
+    /// As it is written.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::F16 => "f16",
+        }
+    }
+
+    /// Bytes of a number.
+    #[cfg(any(test, feature = "cuda"))]
+    pub(crate) fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 | Self::F16 => 2,
+        }
+    }
 }
 
 /// Parameters of `score`.
@@ -87,18 +112,21 @@ impl Score {
         let weights = inputs.one("weights")?;
         let files = weights.dir("files")?;
         let digest = weights.outputs["files"].digest;
-        let model = model_cache::get(digest, files)?;
+        let place = Place::take(self.0.dtype)?;
+        let model = model_cache::get(digest, files, &place, self.0.dtype)?;
         let plan = Plan::new(&self.0.protocols, &tokens, model.shape())?;
         let job = format!("{digest} {}", self.params());
         let scratch = context.scratch;
         fs_err::create_dir_all(scratch).map_err(|e| LmError::io(scratch, e))?;
         let path = scratch.join("windows.log");
         let journaled = Journaled::open(&path, &job, &plan)?;
+        let alone = model.alone(&place);
         let mut rows = work::score_chunks(&model, &tokens, &plan, Some(journaled), context)?;
+        drop(alone);
         self.sort(&mut rows);
         scores::write(&outputs.path("scores.parquet"), &rows).map_err(LmError::from)?;
         write_facts(&outputs.path("model.json"), &model)?;
-        Ok(report(&rows, context.threads))
+        Ok(report(&rows, &model, context.threads))
     }
 
     /// By protocol in the order of the parameters, then by chunk.
@@ -119,17 +147,30 @@ fn write_facts(path: &Path, model: &Model) -> Result<(), LmError> {
     fs_err::write(path, text).map_err(|e| FormatError::io(path, e).into())
 }
 
-fn report(rows: &[ChunkScore], threads: usize) -> Report {
-    let tokens: u64 = rows.iter().map(|row| row.tokens_scored + row.nan).sum();
-    Report::new(
-        [
+fn report(rows: &[ChunkScore], model: &Model, threads: usize) -> Report {
+    let sum = |of: fn(&ChunkScore) -> u64| json!(rows.iter().map(of).sum::<u64>());
+    let mut facts = match model.card() {
+        None => vec![
             ("device", json!("cpu")),
-            ("dtype", json!("f32")),
             ("isa", json!(kernels::isa())),
             ("threads", json!(threads)),
-            ("tokens", json!(tokens)),
-        ]
-        .map(|(name, value)| (name.to_owned(), value)),
+        ],
+        Some(card) => vec![
+            ("device", json!("cuda")),
+            ("card", json!(card.name)),
+            ("driver", json!(card.driver)),
+            ("compute_capability", json!(card.capability)),
+            ("card_bytes", json!(card.bytes)),
+            // What overflows on a card comes out as NaN.
+            ("nan", sum(|row| row.nan)),
+        ],
+    };
+    facts.push(("dtype", json!(model.facts().dtype)));
+    facts.push(("tokens", sum(|row| row.tokens_scored + row.nan)));
+    Report::new(
+        facts
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value)),
     )
 }
 
@@ -166,7 +207,9 @@ impl Stage for Score {
     }
 
     fn resources(&self) -> Resources {
-        Resources::any_cores()
+        Resources {
+            max_threads: place::threads(),
+        }
     }
 
     fn run(

@@ -1,5 +1,6 @@
 //! Sharing out windows over threads, and putting what they score together chunk by chunk.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -8,6 +9,7 @@ use cpipe_data::scores::ChunkScore;
 use cpipe_data::tokens::{TokenSet, TokenizedChunk};
 use cpipe_engine::StageContext;
 
+use crate::batch::Submitted;
 use crate::journal::{Journal, Known};
 use crate::{LmError, Model, Plan, Sequence, Window};
 
@@ -61,7 +63,7 @@ pub(crate) fn score_chunks(
     let work = Work {
         model,
         plan,
-        batches: batches(&todo, plan),
+        batches: batches(&todo, plan, model.batch_positions()),
         chunks,
         end_of_text: tokens.header().end_of_text,
         next: AtomicUsize::new(0),
@@ -75,11 +77,8 @@ pub(crate) fn score_chunks(
     Ok(rows.into_iter().flatten().collect())
 }
 
-/// Positions that a thread has in memory at once; a window may have more.
-const BATCH_POSITIONS: usize = 2048;
-
-/// Neighbouring windows in batches of at most [`BATCH_POSITIONS`] positions.
-fn batches(todo: &[usize], plan: &Plan) -> Vec<Vec<usize>> {
+/// Neighbouring windows in batches of at most `most` positions; a window may have more.
+fn batches(todo: &[usize], plan: &Plan, most: usize) -> Vec<Vec<usize>> {
     let mut batches: Vec<Vec<usize>> = Vec::new();
     let mut positions = 0;
     for window in todo {
@@ -87,7 +86,7 @@ fn batches(todo: &[usize], plan: &Plan) -> Vec<Vec<usize>> {
         let length = window_of.range.len() + usize::from(window_of.prefixed);
         positions += length;
         match batches.last_mut() {
-            Some(batch) if positions <= BATCH_POSITIONS => batch.push(*window),
+            Some(batch) if positions <= most => batch.push(*window),
             _ => {
                 batches.push(vec![*window]);
                 positions = length;
@@ -162,7 +161,8 @@ struct Work<'a> {
 
 impl Work<'_> {
     fn run(&self) -> Result<(), LmError> {
-        let threads = self.context.threads.clamp(1, self.batches.len().max(1));
+        let threads = self.context.threads.min(self.model.feeders());
+        let threads = threads.clamp(1, self.batches.len().max(1));
         let mut results = Vec::new();
         std::thread::scope(|scope| {
             let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| self.work())).collect();
@@ -175,27 +175,47 @@ impl Work<'_> {
         results.into_iter().collect()
     }
 
-    /// Claims and scores batches until none is left or a thread fails.
+    /// Claims and scores batches until none is left or a thread fails. What was asked for is recorded
+    /// even when the run is interrupted.
     fn work(&self) -> Result<(), LmError> {
-        while !self.stop.load(Ordering::Relaxed) {
+        let mut under_way = VecDeque::new();
+        let mut result = Ok(());
+        while result.is_ok() && !self.stop.load(Ordering::Relaxed) {
             let Some(batch) = self.batches.get(self.next.fetch_add(1, Ordering::Relaxed)) else {
                 break;
             };
-            if let Err(error) = self.score(batch) {
-                self.stop.store(true, Ordering::Relaxed);
-                return Err(error);
-            }
+            result = self.score(batch, &mut under_way);
         }
-        Ok(())
+        for (batch, submitted) in under_way {
+            result = result.and(self.finish(batch, submitted));
+        }
+        if result.is_err() {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+        result
     }
 
-    fn score(&self, batch: &[usize]) -> Result<(), LmError> {
+    /// Asks for a batch, and waits for earlier ones so that no more are under way than the model needs.
+    fn score<'b>(
+        &self,
+        batch: &'b [usize],
+        under_way: &mut VecDeque<(&'b [usize], Submitted)>,
+    ) -> Result<(), LmError> {
         if (self.context.cancelled)() {
             return Err(LmError::Cancelled);
         }
         let sequences: Vec<Sequence> = batch.iter().map(|i| self.sequence(*i)).collect();
-        let results = self.model.log_probs(&sequences)?;
-        for (window, log_probs) in batch.iter().zip(results) {
+        under_way.push_back((batch, self.model.submit(&sequences)?));
+        if under_way.len() > self.model.ahead()
+            && let Some((batch, submitted)) = under_way.pop_front()
+        {
+            self.finish(batch, submitted)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&self, batch: &[usize], submitted: Submitted) -> Result<(), LmError> {
+        for (window, log_probs) in batch.iter().zip(submitted.wait()?) {
             self.record(*window, log_probs)?;
         }
         Ok(())

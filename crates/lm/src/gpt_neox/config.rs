@@ -12,34 +12,34 @@ const MAX_CONTEXT: usize = 1 << 20;
 
 /// What the forward pass needs to know. Fields carry Hugging Face's names; others are ignored.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Config {
+pub(crate) struct Config {
     /// Elements of the residual stream.
-    pub(super) hidden_size: usize,
+    pub(crate) hidden_size: usize,
     /// Layers.
-    pub(super) num_hidden_layers: usize,
+    pub(crate) num_hidden_layers: usize,
     /// Attention heads of each layer.
-    pub(super) num_attention_heads: usize,
+    pub(crate) num_attention_heads: usize,
     /// Elements of the feed-forward layer.
-    pub(super) intermediate_size: usize,
+    pub(crate) intermediate_size: usize,
     /// Positions that the model was built for: the context.
-    pub(super) max_position_embeddings: usize,
+    pub(crate) max_position_embeddings: usize,
     /// Rows of the embedding matrices.
-    pub(super) vocab_size: usize,
+    pub(crate) vocab_size: usize,
     /// Name of the activation.
     #[serde(default = "gelu")]
-    pub(super) hidden_act: String,
+    pub(crate) hidden_act: String,
     /// Added to the variance in layer normalisation.
     #[serde(default = "default_eps")]
-    pub(super) layer_norm_eps: f64,
+    pub(crate) layer_norm_eps: f64,
     /// Whether attention and feed-forward read the same input.
     #[serde(default = "yes")]
-    pub(super) use_parallel_residual: bool,
+    pub(crate) use_parallel_residual: bool,
     /// Whether the output matrix is the input embedding.
     #[serde(default)]
-    pub(super) tie_word_embeddings: bool,
+    pub(crate) tie_word_embeddings: bool,
     /// Whether the attention layers have biases.
     #[serde(default = "yes")]
-    pub(super) attention_bias: bool,
+    pub(crate) attention_bias: bool,
     rotary_pct: Option<f64>,
     partial_rotary_factor: Option<f64>,
     rotary_emb_base: Option<f64>,
@@ -69,7 +69,7 @@ fn yes() -> bool {
 
 impl Config {
     /// Checks what types cannot.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         for (name, value) in [
             ("hidden_size", self.hidden_size),
             ("num_hidden_layers", self.num_hidden_layers),

@@ -5,4 +5,6 @@ mod load;
 mod model;
 
 pub(crate) use config::ARCHITECTURE;
-pub(crate) use model::build;
+pub(crate) use model::{GptNeox, build};
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) use model::{Layer, Norm};

@@ -10,29 +10,29 @@ use crate::linear::{self, Linear};
 use crate::model::{self, Body, Built, embed};
 use crate::weights::Tensors;
 
-pub(super) struct Norm {
-    pub(super) weight: Vec<f32>,
-    pub(super) bias: Vec<f32>,
-    pub(super) eps: f32,
+pub(crate) struct Norm {
+    pub(crate) weight: Vec<f32>,
+    pub(crate) bias: Vec<f32>,
+    pub(crate) eps: f32,
 }
 
-pub(super) struct Layer {
-    pub(super) attention_norm: Norm,
-    pub(super) feed_forward_norm: Norm,
-    pub(super) query_key_value: Linear,
-    pub(super) dense: Linear,
-    pub(super) up: Linear,
-    pub(super) down: Linear,
+pub(crate) struct Layer {
+    pub(crate) attention_norm: Norm,
+    pub(crate) feed_forward_norm: Norm,
+    pub(crate) query_key_value: Linear,
+    pub(crate) dense: Linear,
+    pub(crate) up: Linear,
+    pub(crate) down: Linear,
 }
 
 /// The layers of a GPT-NeoX model.
-struct GptNeox {
-    config: Config,
-    activation: Activation,
-    rotary: Rotary,
-    embedding: Matrix,
-    layers: Vec<Layer>,
-    final_norm: Norm,
+pub(crate) struct GptNeox {
+    pub(crate) config: Config,
+    pub(crate) activation: Activation,
+    pub(crate) rotary: Rotary,
+    pub(crate) embedding: Matrix,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) final_norm: Norm,
 }
 
 /// Makes a GPT-NeoX model of its config and tensors.
@@ -81,6 +81,10 @@ impl Body for GptNeox {
 
     fn final_norm(&self, out: &mut [f32], hidden: &[f32]) {
         self.final_norm.apply(out, hidden);
+    }
+
+    fn for_card(&self) -> Option<&GptNeox> {
+        Some(self)
     }
 }
 

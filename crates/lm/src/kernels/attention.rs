@@ -44,6 +44,18 @@ impl Rotary {
         }
     }
 
+    /// `[positions, half]`.
+    #[cfg(any(test, feature = "cuda"))]
+    pub(crate) fn cosines(&self) -> &[f32] {
+        &self.cos
+    }
+
+    /// `[positions, half]`.
+    #[cfg(any(test, feature = "cuda"))]
+    pub(crate) fn sines(&self) -> &[f32] {
+        &self.sin
+    }
+
     /// Rotates the head vector `x` that stands at `position`.
     #[inline(always)]
     fn rotate(&self, x: &mut [f32], position: usize) {

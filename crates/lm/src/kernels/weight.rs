@@ -146,6 +146,21 @@ impl Matrix {
         self.columns
     }
 
+    /// Whether both are the same part of the same file.
+    #[cfg(any(test, feature = "cuda"))]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.file, &other.file) && self.bytes == other.bytes
+    }
+
+    /// Rows as they lie in the file, where they lie there one after the other and element by element.
+    #[cfg(any(test, feature = "cuda"))]
+    pub(crate) fn stored_rows(&self, rows: Range<usize>) -> Option<(Stored, &[u8])> {
+        let row = self.bytes.len() / self.rows;
+        let bytes = &self.file[self.bytes.clone()];
+        let plain = self.order == Order::Rows && !matches!(self.stored, Stored::Blocks(_));
+        plain.then(|| (self.stored, &bytes[rows.start * row..rows.end * row]))
+    }
+
     /// Upcasts row `row` of a matrix that is stored row by row.
     #[inline(always)]
     pub(crate) fn read_row(&self, row: usize, out: &mut [f32]) {

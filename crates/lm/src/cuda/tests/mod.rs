@@ -1,0 +1,11 @@
+//! Everything but the card: the launches of the forward pass with plain Rust twins of the kernels, and
+//! with the kernels themselves in an emulator.
+
+#[cfg(feature = "cuda")]
+mod driver;
+mod emulator;
+mod forward;
+mod host;
+mod kernels;
+mod oracle;
+mod twins;
