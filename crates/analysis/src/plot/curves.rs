@@ -4,6 +4,7 @@
 use cpipe_data::observations::Observation;
 
 use super::axis::{self, Direction, Numbers, decades};
+use super::baselines;
 use super::frame::Frame;
 use super::legend;
 use super::page::{Height, Page, Plan, Room, foot, head, head_room, missing};
@@ -63,7 +64,7 @@ pub(super) fn figure(panels: &Panels<'_>, page: &Page) -> Scene {
         each: Room {
             left: left + 0.5 * style.small,
             right: 0.3 * style.small,
-            top: head_room(style, 0),
+            top: head_room(style, usize::from(compared(panels))),
             bottom: axis::depth(style) + 0.6 * style.small,
         },
         least: (11.0 * style.small, 4.0 * style.small),
@@ -73,7 +74,10 @@ pub(super) fn figure(panels: &Panels<'_>, page: &Page) -> Scene {
     for panel in &panels.panels {
         for (line, against) in [Against::Size, Against::Step].into_iter().enumerate() {
             let frame = sheet.frame((panel.row, line), panel.column);
-            head(&mut scene, style, frame, panel, (&[], (0.0, 0.0)));
+            let best = baselines::best(panels.study, panel).map(baselines::told);
+            let lines = compared(panels).then(|| best.unwrap_or_default());
+            let lines: Vec<String> = lines.into_iter().collect();
+            head(&mut scene, style, frame, panel, (&lines, (0.0, 0.0)));
             paint(
                 &mut scene,
                 page,
@@ -113,7 +117,17 @@ fn notes(panels: &Panels<'_>) -> Vec<String> {
     if panels.study.cells.iter().any(|c| c.cr_hi > c.cr_lo) {
         notes += " Bars: 95 % bootstrap intervals over chunks, set side by side so that they can be told apart.";
     }
+    if compared(panels) {
+        notes +=
+            " Dashed: the best classical compressor, where the protocol scores all of a chunk.";
+    }
     vec![notes]
+}
+
+/// Whether any panel has a classical compressor beside the models.
+fn compared(panels: &Panels<'_>) -> bool {
+    let mut all = panels.panels.iter();
+    all.any(|panel| baselines::best(panels.study, panel).is_some())
 }
 
 fn series<'d>(panels: &Panels<'d>, panel: &Panel<'d>, against: Against) -> Vec<Series<'d>> {
@@ -158,6 +172,9 @@ fn paint(
         .iter()
         .map(|s| curve(panels, panel, (against, s), (&x, &y)));
     let curves: Vec<Result<Curve, String>> = curves.collect();
+    if let Some(best) = baselines::best(panels.study, panel) {
+        baselines::draw(scene, style, frame, &y, best);
+    }
     for (series, curve) in all.iter().zip(&curves) {
         if let Ok(curve) = curve {
             let colour = style.ordered(series.index, count);
@@ -205,7 +222,9 @@ fn ratios(panels: &Panels<'_>, panel: &Panel<'_>) -> Vec<f64> {
     let measured = cells.flat_map(|c| [c.cr_lo, c.cr, c.cr_hi]);
     let fitted = panel.fit.as_ref().ok();
     let fitted = fitted.and_then(|fit| fit.at_cells(panels, &panel.cells).ok());
-    measured.chain(fitted.into_iter().flatten()).collect()
+    let best = baselines::best(panels.study, panel).map(|best| best.ratio);
+    let all = measured.chain(fitted.into_iter().flatten()).chain(best);
+    all.collect()
 }
 
 /// How far a series stands to the side, so that intervals at one place can be told apart.

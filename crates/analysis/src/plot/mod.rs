@@ -14,6 +14,7 @@ macro_rules! put {
 
 mod axis;
 mod bar;
+mod baselines;
 mod chunks;
 mod color;
 mod compute;

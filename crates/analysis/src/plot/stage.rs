@@ -14,7 +14,7 @@ use super::params::{FigureName, Format, PlotParams};
 use super::scene::Scene;
 use super::study::{Panels, Study};
 use super::style::Style;
-use super::{chunks, compute, curves, exponents, heat, law, pdf, png, svg};
+use super::{baselines, chunks, compute, curves, exponents, heat, law, pdf, png, svg};
 use crate::error::AnalysisError;
 use crate::fit::as_laws;
 use crate::table;
@@ -22,8 +22,8 @@ use crate::table;
 /// Draws the figures.
 ///
 /// Inputs `cells` (`cells.parquet`), `fits` (`laws.json` and `draws.parquet`; of `fits.json` alone,
-/// figures without bands) and, for the figure `chunks`, `chunks` (`chunks.parquet`). Outputs
-/// `FIGURE.FORMAT` for all figures and formats.
+/// figures without bands); for the figure `chunks`, `chunks` (`chunks.parquet`); for a line in `curves`,
+/// `baselines` (`baselines.csv`). Outputs `FIGURE.FORMAT` for all figures and formats.
 #[derive(Clone, Debug)]
 pub struct Plot(PlotParams);
 
@@ -116,6 +116,10 @@ fn study(inputs: &Inputs) -> Result<Study, StageError> {
             Some(table::read_chunk_ratios(path)?)
         }
     };
+    let baselines = match inputs.many("baselines") {
+        [] => Vec::new(),
+        _ => baselines::read(inputs.one("baselines")?.file("baselines.csv")?)?,
+    };
     let draws = match given(fits, "draws.parquet")? {
         Some(path) => table::read_draws(path)?,
         None => Vec::new(),
@@ -125,6 +129,7 @@ fn study(inputs: &Inputs) -> Result<Study, StageError> {
         laws: laws(fits)?,
         draws,
         chunks,
+        baselines,
     })
 }
 
@@ -152,7 +157,7 @@ impl Stage for Plot {
     fn id(&self) -> StageId {
         StageId {
             name: "plot".into(),
-            version: 3,
+            version: 4,
         }
     }
 
@@ -172,10 +177,16 @@ impl Stage for Plot {
                     many: false,
                 },
             ],
-            optional: &[Role {
-                name: "chunks",
-                many: false,
-            }],
+            optional: &[
+                Role {
+                    name: "chunks",
+                    many: false,
+                },
+                Role {
+                    name: "baselines",
+                    many: false,
+                },
+            ],
         }
     }
 

@@ -4,6 +4,7 @@ use cpipe_data::fit_report::Convention;
 use cpipe_data::law_report::{LawFit, LawReport};
 use cpipe_data::observations::Observation;
 
+use super::baselines::Baseline;
 use super::font::superscript;
 use super::params::PlotParams;
 use crate::draws::{Draws, Kind};
@@ -20,6 +21,8 @@ pub(super) struct Study {
     pub(super) draws: Vec<Draws>,
     /// None where the stage was not given any.
     pub(super) chunks: Option<Vec<ChunkRatio>>,
+    /// Classical compressors on the same chunks, where the stage was given any.
+    pub(super) baselines: Vec<Baseline>,
 }
 
 /// A fit with its bootstrap refits.

@@ -1,5 +1,6 @@
 //! The figures of a small study, of the nano suite's reference numbers, and of less happy studies.
 
+mod baselines;
 mod files;
 mod golden;
 mod layout;

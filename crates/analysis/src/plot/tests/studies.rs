@@ -121,6 +121,7 @@ fn empty() -> Study {
         },
         draws: Vec::new(),
         chunks: None,
+        baselines: Vec::new(),
     }
 }
 
