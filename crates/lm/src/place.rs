@@ -46,45 +46,48 @@ impl fmt::Display for Device {
 /// What the run may compute on.
 enum Choice {
     Cpu,
-    Cards {
-        cards: Cards,
-        /// Whether a card was asked for by its number.
-        asked: bool,
-    },
+    /// All cards there are, looked for when the first node needs a place: opening a driver takes longer
+    /// than a run that finds everything done.
+    Any(OnceLock<Option<Cards>>),
+    /// The card that was asked for.
+    One(Cards),
+}
+
+impl Choice {
+    fn cards(&self) -> Option<&Cards> {
+        match self {
+            Self::Cpu => None,
+            Self::Any(cards) => cards.get_or_init(Cards::all).as_ref(),
+            Self::One(cards) => Some(cards),
+        }
+    }
 }
 
 static CHOICE: OnceLock<Choice> = OnceLock::new();
 
 /// Decides for this process where `score` computes; the first call counts. Without one it is the CPU.
 ///
-/// Gives the kind of device: `cpu` or `cuda`.
+/// Gives what a run's record says: `cpu`, `cuda`, or `auto` where a card may be found later.
 ///
 /// # Errors
 /// When a card is asked for that is not there, or that this build cannot use.
 pub fn use_device(device: Device) -> Result<&'static str, LmError> {
     let choice = match device {
-        Device::Cpu => Choice::Cpu,
-        Device::Auto => Cards::all().map_or(Choice::Cpu, |cards| Choice::Cards {
-            cards,
-            asked: false,
-        }),
-        Device::Cuda(number) => Choice::Cards {
-            cards: Cards::one(number)?,
-            asked: true,
-        },
+        Device::Auto if cfg!(feature = "cuda") => Choice::Any(OnceLock::new()),
+        Device::Auto | Device::Cpu => Choice::Cpu,
+        Device::Cuda(number) => Choice::One(Cards::one(number)?),
     };
     Ok(match CHOICE.get_or_init(|| choice) {
         Choice::Cpu => "cpu",
-        Choice::Cards { .. } => "cuda",
+        Choice::Any(_) => "auto",
+        Choice::One(_) => "cuda",
     })
 }
 
 /// The most threads that a node can use: one on each card has enough to do with feeding it.
 pub(crate) fn threads() -> usize {
-    match CHOICE.get() {
-        Some(Choice::Cards { cards, .. }) => cards.threads(),
-        _ => usize::MAX,
-    }
+    let cards = CHOICE.get().and_then(Choice::cards);
+    cards.map_or(usize::MAX, Cards::threads)
 }
 
 /// Where one node computes.
@@ -100,12 +103,13 @@ pub(crate) enum Place {
 impl Place {
     /// Waits for a place to compute in this number format.
     pub(crate) fn take(dtype: Dtype) -> Result<Self, LmError> {
-        match CHOICE.get() {
-            Some(Choice::Cards { cards, asked }) => Ok(Self::Card {
+        let choice = CHOICE.get();
+        match choice.and_then(Choice::cards) {
+            Some(cards) => Ok(Self::Card {
                 slot: cards.take(),
-                asked: *asked,
+                asked: matches!(choice, Some(Choice::One(_))),
             }),
-            _ => Self::cpu(dtype),
+            None => Self::cpu(dtype),
         }
     }
 

@@ -113,6 +113,7 @@ impl Score {
         let files = weights.dir("files")?;
         let digest = weights.outputs["files"].digest;
         let place = Place::take(self.0.dtype)?;
+        context.check_cancelled()?;
         let model = model_cache::get(digest, files, &place, self.0.dtype)?;
         let plan = Plan::new(&self.0.protocols, &tokens, model.shape())?;
         let job = format!("{digest} {}", self.params());
