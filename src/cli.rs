@@ -45,6 +45,15 @@ pub(crate) struct PipelineArgs {
     /// Hash every source again instead of trusting sizes and times.
     #[arg(long, global = true)]
     pub(crate) rehash: bool,
+    /// Where models compute: `cpu`, the NVIDIA card `cuda:N`, or `auto`: all cards if there are any.
+    #[arg(
+        long,
+        global = true,
+        env = "CPIPE_DEVICE",
+        default_value = "auto",
+        value_name = "DEVICE"
+    )]
+    pub(crate) device: Device,
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
@@ -169,9 +178,6 @@ pub(crate) struct RunArgs {
     /// Cores to use [default: all].
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
-    /// Where models compute: `cpu`, the NVIDIA card `cuda:N`, or `auto`: all cards if there are any.
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub(crate) device: Device,
     /// Print one JSON object per event.
     #[arg(long)]
     pub(crate) json: bool,

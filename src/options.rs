@@ -16,7 +16,6 @@ pub(crate) fn run_options(
     session: &Session,
     pipeline: &PipelineArgs,
     args: &RunArgs,
-    device: &str,
 ) -> Result<RunOptions, CliError> {
     let mut options = plan_options(session, &args.selection)?;
     options.jobs = args.jobs.map_or_else(cores, usize::from);
@@ -28,7 +27,7 @@ pub(crate) fn run_options(
         profile: session.profile(),
         overrides: sets.collect(),
         arguments: std::env::args().skip(1).map(|a| masked(&a)).collect(),
-        device: device.to_owned(),
+        device: pipeline.device.class().name().to_owned(),
     };
     Ok(options)
 }

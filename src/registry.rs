@@ -14,7 +14,9 @@ use cpipe_engine::Stage;
 use cpipe_engine::command::{Command, CommandParams};
 use cpipe_engine::spec::{Params, Registry, SpecError};
 use cpipe_engine::stage::SourceFile;
-use cpipe_lm::{Baseline, BaselineParams, Score, ScoreParams, Tokenize, TokenizeParams};
+use cpipe_lm::{
+    Baseline, BaselineParams, DeviceClass, Score, ScoreParams, Tokenize, TokenizeParams,
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 
@@ -22,6 +24,8 @@ use serde::Deserialize;
 pub(crate) struct Stages {
     /// Where remote files arrive.
     pub(crate) downloads: PathBuf,
+    /// The kind of device that models compute on.
+    pub(crate) device: DeviceClass,
 }
 
 const KINDS: &[&str] = &[
@@ -83,7 +87,7 @@ impl Registry for Stages {
             }
             "chunk" => Arc::new(Chunk::new(params.parse()?).map_err(refused)?),
             "tokenize" => Arc::new(Tokenize::new(params.parse()?).map_err(refused)?),
-            "score" => Arc::new(Score::new(params.parse()?).map_err(refused)?),
+            "score" => Arc::new(Score::new(params.parse()?, self.device).map_err(refused)?),
             "baseline" => Arc::new(Baseline::new(params.parse()?).map_err(refused)?),
             "baselines" => {
                 let BaselinesParams {} = params.parse()?;
@@ -130,6 +134,7 @@ mod tests {
         );
         let stages = Stages {
             downloads: PathBuf::new(),
+            device: DeviceClass::Cpu,
         };
         let loaded = spec::load(Path::new("."), &text, &Options::default(), &stages);
         let error = loaded.err().and_then(|errors| errors.into_iter().next());

@@ -60,6 +60,7 @@ impl Session {
         };
         let stages = Stages {
             downloads: Cache::downloads_below(&cache_folder(args)?),
+            device: args.device.class(),
         };
         let pipeline = spec::load(&root, &text, &options, &stages)
             .map_err(|errors| CliError::spec(&path, &text, &errors))?;

@@ -27,8 +27,11 @@ pub(crate) fn run(pipeline: &PipelineArgs, args: &RunArgs) -> Result<u8, CliErro
         };
         return super::plan::plan(pipeline, &plan);
     }
-    let device = cpipe_lm::use_device(args.device)
-        .map_err(|e| CliError::new(Kind::Usage, &e.to_string(), None))?;
+    cpipe_lm::use_device(pipeline.device);
+    // What comes from the cache needs no card.
+    if args.selection.only.is_empty() {
+        cpipe_lm::check_device().map_err(|e| CliError::new(Kind::Usage, &e.to_string(), None))?;
+    }
     stop_on_ctrl_c();
     let sink: Box<dyn EventSink> = if args.json {
         Box::new(JsonLines)
@@ -54,7 +57,7 @@ pub(crate) fn run(pipeline: &PipelineArgs, args: &RunArgs) -> Result<u8, CliErro
                 Outcome::Interrupted => return Ok(INTERRUPTED),
             }
         }
-        let options = run_options(&session, pipeline, args, device)?;
+        let options = run_options(&session, pipeline, args)?;
         let summary = bring(&session, &targets, &options, sink.as_ref())?;
         let code = exit_code(&summary);
         if is_last && code == 0 {

@@ -169,6 +169,7 @@ impl TestEnv {
             .args(args)
             .current_dir(self.root())
             .env_remove("CPIPE_CACHE")
+            .env_remove("CPIPE_DEVICE")
             .env("RUST_BACKTRACE", "full")
             .env("COLUMNS", "100")
             .envs(variables.iter().copied())

@@ -51,6 +51,7 @@ fn start(env: &TestEnv, args: &[&str]) -> Child {
         .args(args)
         .current_dir(env.root())
         .env_remove("CPIPE_CACHE")
+        .env_remove("CPIPE_DEVICE")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

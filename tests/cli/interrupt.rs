@@ -25,6 +25,7 @@ fn start(env: &TestEnv) -> Child {
         .arg("run")
         .current_dir(env.root())
         .env_remove("CPIPE_CACHE")
+        .env_remove("CPIPE_DEVICE")
         .stderr(Stdio::null())
         .spawn()
         .unwrap();

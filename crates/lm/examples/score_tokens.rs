@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use cpipe_data::tokens::TokenSet;
 use cpipe_engine::StageContext;
-use cpipe_lm::{Dtype, Model, Plan, Preset, Sequence, score_windows, use_device};
+use cpipe_lm::{Dtype, Model, Plan, Preset, Sequence, check_device, score_windows, use_device};
 use serde_json::{Value, json};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -18,7 +18,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("expected MODEL_FOLDER TOKENS_BIN DTYPE DEVICE CHUNKS_TO_PRINT".into());
     };
     let dtype: Dtype = serde_json::from_value(json!(dtype))?;
-    use_device(device.parse()?)?;
+    use_device(device.parse()?);
+    check_device()?;
     let tokens = TokenSet::read(Path::new(tokens))?;
     let result = score(Path::new(model), &tokens, dtype, print.parse()?)?;
     println!("{result}");

@@ -33,7 +33,7 @@ pub use baseline::{Baseline, BaselineParams, Method};
 pub use coder::{Decoder, Encoder, Length, TOKEN_BITS, decode_plane, encode_plane, token_width};
 pub use error::LmError;
 pub use model::{CardFacts, Model};
-pub use place::{Device, use_device};
+pub use place::{Device, DeviceClass, check_device, use_device};
 pub use protocol::{
     Average, CodeLength, ContextRule, Denominator, FirstToken, ModelShape, Plan, Preset, Protocol,
     Rules, Side, Sliding, Window,

@@ -1,22 +1,61 @@
 //! Where models compute: the CPU, or cards that a run was given.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
 use crate::cuda::{Cards, Slot};
 use crate::{Dtype, LmError};
 
-/// What `--device` says. No part of a key: results agree within a stated tolerance.
+/// What `--device` says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Device {
-    /// Cards, where the build, a driver and the model allow it, else the CPU.
+    /// Cards, where the build can use them and the machine shows one, else the CPU.
     #[default]
     Auto,
     /// The CPU.
     Cpu,
     /// The NVIDIA card of this number.
     Cuda(usize),
+}
+
+/// The kind of device that a result is from: part of the key of `score`, since the last bits differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceClass {
+    /// Any CPU: results are equal bit by bit.
+    Cpu,
+    /// NVIDIA cards: results are equal within a stated tolerance.
+    Cuda,
+}
+
+impl DeviceClass {
+    /// As keys and records have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+        }
+    }
+}
+
+impl Device {
+    /// The kind that is meant. Looks whether there is a card without opening the driver, which would take
+    /// longer than a run that finds everything done.
+    pub fn class(self) -> DeviceClass {
+        match self {
+            Self::Auto if cfg!(feature = "cuda") && card_is_visible() => DeviceClass::Cuda,
+            Self::Auto | Self::Cpu => DeviceClass::Cpu,
+            Self::Cuda(_) => DeviceClass::Cuda,
+        }
+    }
+}
+
+/// Whether the system has a card that is not hidden from this process.
+fn card_is_visible() -> bool {
+    let hidden = std::env::var("CUDA_VISIBLE_DEVICES").is_ok_and(|v| v.trim().is_empty());
+    let files = ["/dev/nvidiactl", "/dev/dxg"];
+    !hidden && files.iter().any(|file| Path::new(file).exists())
 }
 
 impl FromStr for Device {
@@ -44,49 +83,52 @@ impl fmt::Display for Device {
 }
 
 /// What the run may compute on.
-enum Choice {
-    Cpu,
-    /// All cards there are, looked for when the first node needs a place: opening a driver takes longer
-    /// than a run that finds everything done.
-    Any(OnceLock<Option<Cards>>),
-    /// The card that was asked for.
-    One(Cards),
+struct Choice {
+    device: Device,
+    /// Opened when the first node needs one; an error says why they cannot be used.
+    cards: OnceLock<Result<Cards, String>>,
 }
 
 impl Choice {
-    fn cards(&self) -> Option<&Cards> {
-        match self {
-            Self::Cpu => None,
-            Self::Any(cards) => cards.get_or_init(Cards::all).as_ref(),
-            Self::One(cards) => Some(cards),
+    fn cards(&self) -> Result<Option<&Cards>, LmError> {
+        if self.device.class() == DeviceClass::Cpu {
+            return Ok(None);
         }
+        let open = || match self.device {
+            Device::Cuda(number) => Cards::one(number),
+            Device::Auto | Device::Cpu => Cards::all(),
+        };
+        let cards = self.cards.get_or_init(open).as_ref();
+        cards
+            .map(Some)
+            .map_err(|reason| LmError::Device(reason.clone()))
     }
 }
 
 static CHOICE: OnceLock<Choice> = OnceLock::new();
 
 /// Decides for this process where `score` computes; the first call counts. Without one it is the CPU.
-///
-/// Gives what a run's record says: `cpu`, `cuda`, or `auto` where a card may be found later.
+pub fn use_device(device: Device) {
+    CHOICE.get_or_init(|| Choice {
+        device,
+        cards: OnceLock::new(),
+    });
+}
+
+/// Opens the card that was asked for by its number, if one was, before any node needs it.
 ///
 /// # Errors
-/// When a card is asked for that is not there, or that this build cannot use.
-pub fn use_device(device: Device) -> Result<&'static str, LmError> {
-    let choice = match device {
-        Device::Auto if cfg!(feature = "cuda") => Choice::Any(OnceLock::new()),
-        Device::Auto | Device::Cpu => Choice::Cpu,
-        Device::Cuda(number) => Choice::One(Cards::one(number)?),
-    };
-    Ok(match CHOICE.get_or_init(|| choice) {
-        Choice::Cpu => "cpu",
-        Choice::Any(_) => "auto",
-        Choice::One(_) => "cuda",
-    })
+/// When it is not there, or this build cannot use it.
+pub fn check_device() -> Result<(), LmError> {
+    match CHOICE.get() {
+        Some(choice) if matches!(choice.device, Device::Cuda(_)) => choice.cards().map(drop),
+        _ => Ok(()),
+    }
 }
 
 /// The most threads that a node can use: one on each card has enough to do with feeding it.
 pub(crate) fn threads() -> usize {
-    let cards = CHOICE.get().and_then(Choice::cards);
+    let cards = CHOICE.get().and_then(|choice| choice.cards().ok()?);
     cards.map_or(usize::MAX, Cards::threads)
 }
 
@@ -103,11 +145,13 @@ pub(crate) enum Place {
 impl Place {
     /// Waits for a place to compute in this number format.
     pub(crate) fn take(dtype: Dtype) -> Result<Self, LmError> {
-        let choice = CHOICE.get();
-        match choice.and_then(Choice::cards) {
+        let Some(choice) = CHOICE.get() else {
+            return Self::cpu(dtype);
+        };
+        match choice.cards()? {
             Some(cards) => Ok(Self::Card {
                 slot: cards.take(),
-                asked: matches!(choice, Some(Choice::One(_))),
+                asked: matches!(choice.device, Device::Cuda(_)),
             }),
             None => Self::cpu(dtype),
         }
@@ -147,6 +191,12 @@ mod tests {
             let error = wrong.parse::<Device>().unwrap_err();
             assert!(error.contains("cuda:N"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_card_that_is_asked_for_is_in_the_key_whatever_this_machine_has() {
+        assert_eq!(Device::Cuda(0).class(), DeviceClass::Cuda);
+        assert_eq!(Device::Cpu.class(), DeviceClass::Cpu);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::place::{self, Place};
+use crate::place::{self, DeviceClass, Place};
 use crate::work::{self, Journaled};
 use crate::{LmError, Model, Plan, Preset, Protocol, kernels, model_cache};
 
@@ -76,14 +76,17 @@ impl Default for ScoreParams {
 }
 
 /// Scores tokens with a language model.
-pub struct Score(ScoreParams);
+pub struct Score {
+    params: ScoreParams,
+    class: DeviceClass,
+}
 
 impl Score {
-    /// Checks the parameters.
+    /// Checks the parameters; `class` is the kind of device that the run was given.
     ///
     /// # Errors
     /// The parameter and what is wrong with it.
-    pub fn new(params: ScoreParams) -> Result<Self, (String, String)> {
+    pub fn new(params: ScoreParams, class: DeviceClass) -> Result<Self, (String, String)> {
         let fail = |at: String, message: String| Err((at, message));
         let protocols = &params.protocols;
         if protocols.is_empty() {
@@ -98,7 +101,12 @@ impl Score {
                 return fail(format!("protocols.{i}.{name}.{part}"), message);
             }
         }
-        Ok(Self(params))
+        // Formats of 16 bits are computed on cards only, so whoever has none still finds the results.
+        let class = match params.dtype {
+            Dtype::F32 => class,
+            Dtype::Bf16 | Dtype::F16 => DeviceClass::Cuda,
+        };
+        Ok(Self { params, class })
     }
 
     fn score(
@@ -112,10 +120,10 @@ impl Score {
         let weights = inputs.one("weights")?;
         let files = weights.dir("files")?;
         let digest = weights.outputs["files"].digest;
-        let place = Place::take(self.0.dtype)?;
+        let place = Place::take(self.params.dtype)?;
         context.check_cancelled()?;
-        let model = model_cache::get(digest, files, &place, self.0.dtype)?;
-        let plan = Plan::new(&self.0.protocols, &tokens, model.shape())?;
+        let model = model_cache::get(digest, files, &place, self.params.dtype)?;
+        let plan = Plan::new(&self.params.protocols, &tokens, model.shape())?;
         let job = format!("{digest} {}", self.params());
         let scratch = context.scratch;
         fs_err::create_dir_all(scratch).map_err(|e| LmError::io(scratch, e))?;
@@ -133,7 +141,7 @@ impl Score {
     /// By protocol in the order of the parameters, then by chunk.
     fn sort(&self, rows: &mut [ChunkScore]) {
         let place = |row: &ChunkScore| {
-            self.0
+            self.params
                 .protocols
                 .iter()
                 .position(|p| p.name() == row.protocol)
@@ -184,7 +192,11 @@ impl Stage for Score {
     }
 
     fn params(&self) -> Value {
-        serde_json::to_value(&self.0).expect("parameters are plain data")
+        let mut params = serde_json::to_value(&self.params).expect("parameters are plain data");
+        if self.class == DeviceClass::Cuda {
+            params["device"] = self.class.name().into();
+        }
+        params
     }
 
     fn roles(&self) -> Roles {

@@ -11,7 +11,8 @@ use cpipe_data::tokens::{Mapping, TokenSet};
 use cpipe_engine::stage::{InputArtifact, InputNode};
 use cpipe_engine::{Cell, Digest, Inputs, OutputDir, Stage, StageContext, StageError};
 use cpipe_lm::{
-    ChunkTokenizer, Model, Preset, Protocol, Score, ScoreParams, Tokenize, TokenizeParams,
+    ChunkTokenizer, DeviceClass, Dtype, Model, Preset, Protocol, Score, ScoreParams, Tokenize,
+    TokenizeParams,
 };
 
 fn nano(path: &str) -> PathBuf {
@@ -166,7 +167,7 @@ fn score_inputs(dir: &Path, count: usize) -> Inputs {
 
 fn score(dir: &Path, inputs: &Inputs, context: &StageContext<'_>) -> Result<Vec<u8>, StageError> {
     let out = tempfile::tempdir_in(dir).unwrap();
-    let stage = Score::new(ScoreParams::default()).unwrap();
+    let stage = Score::new(ScoreParams::default(), DeviceClass::Cpu).unwrap();
     stage.run(inputs, &OutputDir::new(out.path().to_owned()), context)?;
     assert!(out.path().join("model.json").exists());
     Ok(std::fs::read(out.path().join("scores.parquet")).unwrap())
@@ -225,7 +226,7 @@ fn rows_follow_the_protocols_in_order() {
         ..ScoreParams::default()
     };
     let out = OutputDir::new(dir.path().to_owned());
-    let stage = Score::new(params).unwrap();
+    let stage = Score::new(params, DeviceClass::Cpu).unwrap();
     let report = stage.run(&inputs, &out, &context(dir.path(), 2)).unwrap();
     assert_eq!(report.facts["device"], "cpu");
     let rows = scores::read(&out.path("scores.parquet")).unwrap();
@@ -252,8 +253,9 @@ fn parameters_are_checked() {
         protocols,
         ..ScoreParams::default()
     };
-    assert!(Score::new(params(vec![])).is_err());
-    assert!(Score::new(params(vec![Preset::Full.into(), Preset::Full.into()])).is_err());
+    assert!(Score::new(params(vec![]), DeviceClass::Cpu).is_err());
+    let twice = params(vec![Preset::Full.into(), Preset::Full.into()]);
+    assert!(Score::new(twice, DeviceClass::Cpu).is_err());
     let text = r#"{"protocols": ["full"], "batch": 3}"#;
     assert!(serde_json::from_str::<ScoreParams>(text).is_err());
     let params: TokenizeParams = serde_json::from_str("{}").unwrap();
@@ -341,4 +343,20 @@ fn a_config_that_does_not_fit_the_weights_is_refused() {
     );
     let absent = refused(|dir| std::fs::remove_file(dir.join("model.safetensors")).unwrap());
     assert!(absent.contains("found config.json"), "{absent}");
+}
+
+#[test]
+fn the_kind_of_device_is_in_the_key_and_cards_are_implied_by_16_bits() {
+    let params = |dtype, class| {
+        let params = ScoreParams {
+            dtype,
+            ..ScoreParams::default()
+        };
+        Score::new(params, class).unwrap().params()
+    };
+    let (cpu, card) = (DeviceClass::Cpu, DeviceClass::Cuda);
+    assert_eq!(params(Dtype::F32, cpu).get("device"), None);
+    assert_eq!(params(Dtype::F32, card)["device"], "cuda");
+    assert_eq!(params(Dtype::Bf16, cpu), params(Dtype::Bf16, card));
+    assert_eq!(params(Dtype::F16, cpu)["device"], "cuda");
 }

@@ -26,16 +26,26 @@ const CAPABILITY: u32 = 80;
 pub(crate) struct Cards(Slots);
 
 impl Cards {
-    /// All that can be used, if there is one.
-    pub(crate) fn all() -> Option<Self> {
-        let numbers = 0..count().ok()?;
-        let numbers: Vec<usize> = numbers.filter(|n| capability(*n).is_ok()).collect();
-        (!numbers.is_empty()).then(|| Self(Slots::new(numbers)))
+    /// All that can be used.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) fn all() -> Result<Self, String> {
+        let (usable, refused): (Vec<_>, Vec<_>) =
+            (0..count()?).partition(|number| capability(*number).is_ok());
+        match (usable.is_empty(), refused.first()) {
+            (false, _) => Ok(Self(Slots::new(usable))),
+            (true, Some(first)) => Self::one(*first),
+            (true, None) => Err("the NVIDIA driver shows no card; use `--device cpu`".into()),
+        }
     }
 
     /// The card of this number.
-    pub(crate) fn one(number: usize) -> Result<Self, LmError> {
-        usable(number).map_err(LmError::Device)?;
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub(crate) fn one(number: usize) -> Result<Self, String> {
+        usable(number)?;
         Ok(Self(Slots::new(vec![number])))
     }
 

@@ -189,12 +189,18 @@ fn describe(product: &Product) -> Result<sys::cublasLtMatmulDesc_t, CublasError>
         Attribute::CUBLASLT_MATMUL_DESC_TRANSA,
         &transposed,
     )?;
-    if product.bias.is_some() {
+    if let Some(bias) = product.bias {
         let epilogue = sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_BIAS;
         set(
             description,
             Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE,
             &epilogue,
+        )?;
+        // Algorithms are chosen for a bias that is there; which one is said again at each product.
+        set(
+            description,
+            Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER,
+            &bias,
         )?;
     }
     Ok(description)
