@@ -122,6 +122,27 @@ fn a_device_that_is_not_there_is_refused_before_any_work() {
 }
 
 #[test]
+fn what_the_cpu_scored_stands_for_no_card() {
+    let env = TestEnv::warm_study();
+    let told = |device| {
+        let output = env.cpipe(&[
+            "why",
+            "score[model=nano-25k,step=64,modality=text]",
+            "--device",
+            device,
+        ]);
+        output.assert_code(0);
+        output.text().to_owned()
+    };
+    assert!(told("cpu").contains("up to date"), "{}", told("cpu"));
+    assert!(told("cuda:0").contains("device"), "{}", told("cuda:0"));
+    // Cached inputs need no card.
+    env.run(&["--only", "fit"]).assert_done();
+    let absent = env.run(&["--only", "fit", "--device", "cuda:0"]);
+    assert_ne!(absent.code, 2, "{absent:?}");
+}
+
+#[test]
 fn formats_of_16_bits_are_refused_without_a_card() {
     let env = TestEnv::study();
     let args = [
