@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use cpipe_data::fit_report::Convention;
-use cpipe_data::law_report::{LawFit, LawReport};
+use cpipe_data::law_report::{LawFit, LawRefusal, LawReport};
 use cpipe_data::observations::Observation;
 
 use super::params::Scope;
@@ -19,6 +19,25 @@ pub(super) struct Evidence {
     pub(super) report: LawReport,
     pub(super) draws: Vec<Draws>,
     pub(super) tables: BTreeMap<String, CsvFile>,
+}
+
+/// Why a formula has no value.
+#[derive(Debug)]
+pub(super) enum NoValue {
+    /// It names what nothing has.
+    Mistake(String),
+    /// The data do not say.
+    Unknown(String),
+}
+
+impl From<String> for NoValue {
+    fn from(reason: String) -> Self {
+        Self::Unknown(reason)
+    }
+}
+
+fn mistake<T>(reason: impl Into<String>) -> Result<T, NoValue> {
+    Err(NoValue::Mistake(reason.into()))
 }
 
 /// A formula's value at the optimum, or at one refit.
@@ -43,7 +62,7 @@ impl<'e> View<'e> {
         }
     }
 
-    pub(super) fn value(&self, tree: &Expr, scope: &Scope) -> Result<f64, String> {
+    pub(super) fn value(&self, tree: &Expr, scope: &Scope) -> Result<f64, NoValue> {
         match tree {
             Expr::Number(value) => Ok(*value),
             Expr::Negative(inner) => Ok(-self.value(inner, scope)?),
@@ -56,36 +75,34 @@ impl<'e> View<'e> {
         }
     }
 
-    fn call(&self, path: &[String], arguments: &[Expr], scope: &Scope) -> Result<f64, String> {
-        let (name, qualifiers) = path.split_last().ok_or("a call has a name")?;
+    fn call(&self, path: &[String], arguments: &[Expr], scope: &Scope) -> Result<f64, NoValue> {
+        let (name, qualifiers) = path.split_last().ok_or("a call has a name".to_owned())?;
         match (name.as_str(), arguments) {
             ("cr", [p, s]) => {
                 let (p, s) = (self.value(p, scope)?, self.value(s, scope)?);
                 let (place, fit) = self.fit(qualifiers, scope)?;
                 let prediction = Prediction::of(fit)?;
                 let parameters = self.parameters(place, &prediction)?;
-                prediction.at(&parameters, p, s)
+                Ok(prediction.at(&parameters, p, s)?)
             }
             ("rises", [x, Expr::Name(by, _)]) => self.rises(x, &by.join("."), scope),
             (name, [argument]) if AGGREGATES.contains(&name) => {
-                aggregate(name, &self.rows(argument, scope)?)
-            }
-            ("min" | "max", several) => {
-                let values: Result<Vec<f64>, String> =
-                    several.iter().map(|a| self.value(a, scope)).collect();
-                aggregate(name, &values?)
+                Ok(aggregate(name, &self.rows(argument, scope)?)?)
             }
             (name, several) => {
-                let values: Result<Vec<f64>, String> =
-                    several.iter().map(|a| self.value(a, scope)).collect();
-                function(name, &values?)
+                let values = several.iter().map(|a| self.value(a, scope));
+                let values: Vec<f64> = values.collect::<Result<_, _>>()?;
+                match name {
+                    "min" | "max" => Ok(aggregate(name, &values)?),
+                    _ => function(name, &values).or_else(mistake),
+                }
             }
         }
     }
 
     /// A quantity of a fit: a parameter, `r2`, `rmse`, `n`, a criterion or an error left out.
-    fn quantity(&self, path: &[String], scope: &Scope) -> Result<f64, String> {
-        let (name, qualifiers) = path.split_last().ok_or("a name is not empty")?;
+    fn quantity(&self, path: &[String], scope: &Scope) -> Result<f64, NoValue> {
+        let (name, qualifiers) = path.split_last().ok_or("a name is not empty".to_owned())?;
         let (place, fit) = self.fit(qualifiers, scope)?;
         if let Some(row) = self.refit_of(place)? {
             let draws = self.draws(place)?;
@@ -105,18 +122,18 @@ impl<'e> View<'e> {
             "leave_last_step_out" => fit.leave_last_step_out,
             _ => {
                 let names: Vec<&str> = fit.parameters.iter().map(|p| p.name.as_str()).collect();
-                return Err(format!(
+                return mistake(format!(
                     "a fit of `{}` has no `{name}`; it has {}, r2, rmse, n, aicc, bic, leave_size_out, leave_last_step_out",
                     fit.law,
                     names.join(", ")
                 ));
             }
         };
-        known.ok_or_else(|| format!("`{name}` is not known for this fit"))
+        Ok(known.ok_or_else(|| format!("`{name}` is not known for this fit"))?)
     }
 
     /// The fit that qualifiers and scope name.
-    fn fit(&self, qualifiers: &[String], scope: &Scope) -> Result<(usize, &'e LawFit), String> {
+    fn fit(&self, qualifiers: &[String], scope: &Scope) -> Result<(usize, &'e LawFit), NoValue> {
         let scope = self.qualified(qualifiers, scope)?;
         let fits = || self.evidence.report.fits.iter().enumerate();
         let same = |wanted: &Option<String>, is: &str| wanted.as_ref().is_none_or(|w| w == is);
@@ -131,8 +148,8 @@ impl<'e> View<'e> {
         });
         match (found.next(), found.next()) {
             (Some(fit), None) => Ok(fit),
-            (None, _) => Err(self.no_fit(&scope)),
-            _ => Err("several fits are meant: say which `modality` and `protocol`".to_owned()),
+            (None, _) => Err(self.no_fit(&scope).into()),
+            _ => mistake("several fits are meant: say which `modality` and `protocol`"),
         }
     }
 
@@ -148,22 +165,24 @@ impl<'e> View<'e> {
     }
 
     /// `text.nominal` as a scope: each qualifier is a modality, protocol, law or convention.
-    fn qualified(&self, qualifiers: &[String], scope: &Scope) -> Result<Scope, String> {
+    fn qualified(&self, qualifiers: &[String], scope: &Scope) -> Result<Scope, NoValue> {
         let mut scope = scope.clone();
         for name in qualifiers {
-            let has =
-                |of: fn(&LawFit) -> &str| self.evidence.report.fits.iter().any(|f| of(f) == name);
+            let (fits, refused) = (&self.evidence.report.fits, &self.evidence.report.refused);
+            let has = |fit: fn(&LawFit) -> &str, refusal: fn(&LawRefusal) -> &str| {
+                fits.iter().any(|f| fit(f) == name) || refused.iter().any(|r| refusal(r) == name)
+            };
             let name = name.clone();
             if let Some(convention) = convention_of(&name) {
                 scope.convention = Some(convention);
-            } else if has(|f| &f.modality) {
+            } else if has(|f| &f.modality, |r| &r.modality) {
                 scope.modality = Some(name);
-            } else if has(|f| &f.law) {
+            } else if has(|f| &f.law, |r| &r.law) {
                 scope.law = Some(name);
-            } else if has(|f| &f.protocol) {
+            } else if has(|f| &f.protocol, |r| &r.protocol) {
                 scope.protocol = Some(name);
             } else {
-                return Err(format!("no fit is of `{name}`"));
+                return mistake(format!("no fit is of `{name}`"));
             }
         }
         Ok(scope)
@@ -214,7 +233,7 @@ impl<'e> View<'e> {
     }
 
     /// The argument of an aggregate at each row of the cells or of the table that it names.
-    fn rows(&self, tree: &Expr, scope: &Scope) -> Result<Vec<f64>, String> {
+    fn rows(&self, tree: &Expr, scope: &Scope) -> Result<Vec<f64>, NoValue> {
         let mut tables = BTreeSet::new();
         tables_in(tree, &self.evidence.tables, &mut tables);
         if let Some(name) = tables.first() {
@@ -223,12 +242,13 @@ impl<'e> View<'e> {
                 let column = |path: &[String]| {
                     let column = path.last().map_or("", String::as_str);
                     let place = table.place(column);
-                    let place =
-                        place.ok_or_else(|| format!("`{name}` has no column `{column}`"))?;
+                    let Some(place) = place else {
+                        return mistake(format!("`{name}` has no column `{column}`"));
+                    };
                     let text = &row.fields[place];
-                    text.parse().map_err(|_| {
-                        format!("`{name}`, line {}: `{text}` is not a number", row.line)
-                    })
+                    let wrong =
+                        |_| format!("`{name}`, line {}: `{text}` is not a number", row.line);
+                    Ok(text.parse().map_err(wrong)?)
                 };
                 at_row(tree, &column)
             };
@@ -236,19 +256,19 @@ impl<'e> View<'e> {
         }
         let cells = self.cells(scope);
         if cells.is_empty() {
-            return Err("no cell is meant".to_owned());
+            return Err("no cell is meant".to_owned().into());
         }
         cells.iter().map(|cell| at_cell(tree, *cell)).collect()
     }
 
     /// Neighbours in `by` (P or S), alike in all else, between which `x` rises.
-    fn rises(&self, x: &Expr, by: &str, scope: &Scope) -> Result<f64, String> {
+    fn rises(&self, x: &Expr, by: &str, scope: &Scope) -> Result<f64, NoValue> {
         let mut series: BTreeMap<[String; 3], Vec<(f64, f64)>> = BTreeMap::new();
         for (cell, size) in self.cells(scope) {
             let (other, at) = match by {
                 "P" => (cell.step.to_string(), size),
                 "S" => (cell.model.clone(), cell.step as f64),
-                _ => return Err("`rises` is by P or by S".to_owned()),
+                _ => return mistake("`rises` is by P or by S"),
             };
             let key = [cell.protocol.clone(), cell.modality.clone(), other];
             let value = at_cell(x, (cell, size))?;
@@ -297,7 +317,7 @@ fn tables_in<'t>(
     }
 }
 
-fn at_cell(tree: &Expr, (cell, size): (&Observation, f64)) -> Result<f64, String> {
+fn at_cell(tree: &Expr, (cell, size): (&Observation, f64)) -> Result<f64, NoValue> {
     let column = |path: &[String]| {
         let name = path.join(".");
         let counted = |n: u64| if cell.tokens > 0 { n as f64 } else { f64::NAN };
@@ -320,11 +340,11 @@ fn at_cell(tree: &Expr, (cell, size): (&Observation, f64)) -> Result<f64, String
             "dropped" => counted(cell.dropped),
             "nan" => counted(cell.nan),
             "floored" => counted(cell.floored),
-            _ => return Err(format!("cells have no number `{name}`")),
+            _ => return mistake(format!("cells have no number `{name}`")),
         };
         if value.is_nan() {
             let (model, step) = (&cell.model, cell.step);
-            return Err(format!("`{name}` of `{model}` at step {step} is not known"));
+            return Err(format!("`{name}` of `{model}` at step {step} is not known").into());
         }
         Ok(value)
     };
@@ -332,7 +352,7 @@ fn at_cell(tree: &Expr, (cell, size): (&Observation, f64)) -> Result<f64, String
 }
 
 /// A formula over the columns of one row.
-fn at_row(tree: &Expr, column: &dyn Fn(&[String]) -> Result<f64, String>) -> Result<f64, String> {
+fn at_row(tree: &Expr, column: &dyn Fn(&[String]) -> Result<f64, NoValue>) -> Result<f64, NoValue> {
     match tree {
         Expr::Number(value) => Ok(*value),
         Expr::Name(path, _) => column(path),
@@ -343,9 +363,9 @@ fn at_row(tree: &Expr, column: &dyn Fn(&[String]) -> Result<f64, String>) -> Res
             at_row(right, column)?,
         )),
         Expr::Call(path, arguments, _) => {
-            let values: Result<Vec<f64>, String> =
-                arguments.iter().map(|a| at_row(a, column)).collect();
-            function(&path.join("."), &values?)
+            let values = arguments.iter().map(|a| at_row(a, column));
+            let values: Vec<f64> = values.collect::<Result<_, _>>()?;
+            function(&path.join("."), &values).or_else(mistake)
         }
     }
 }

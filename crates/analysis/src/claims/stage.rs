@@ -8,7 +8,7 @@ use cpipe_engine::stage::{
 };
 use serde_json::Value;
 
-use super::evidence::{Evidence, View};
+use super::evidence::{Evidence, NoValue, View};
 use super::params::{ClaimParams, Expected, IntervalOver, Scope, VerifyParams};
 use super::report;
 use crate::bootstrap::interval;
@@ -58,18 +58,20 @@ impl Verify {
         })
     }
 
-    /// Refuses claims about what is nowhere in the evidence.
-    fn check_scopes(&self, evidence: &Evidence) -> Result<(), StageError> {
-        let mistake = |claim: &ClaimParams| {
-            let mistake = evidence.mistake(&claim.scope)?;
-            Some(format!("  {}: {mistake}", claim.text))
-        };
-        let mistakes: Vec<String> = self.params.claims.iter().filter_map(mistake).collect();
+    /// The verdict on every claim; claims that name what is nowhere are refused together.
+    fn judge(&self, evidence: &Evidence) -> Result<Vec<Claim>, StageError> {
+        let (mut claims, mut mistakes) = (Vec::new(), Vec::new());
+        for (params, checked) in self.params.claims.iter().zip(&self.checked) {
+            match verdict(evidence, params, checked) {
+                Ok(claim) => claims.push(claim),
+                Err(mistake) => mistakes.push(format!("  {}: {mistake}", params.text)),
+            }
+        }
         if mistakes.is_empty() {
-            return Ok(());
+            return Ok(claims);
         }
         Err(StageError::failed(format!(
-            "claims whose `for` names nothing: {}\n{}",
+            "claims about what is nowhere: {}\n{}",
             mistakes.len(),
             mistakes.join("\n")
         )))
@@ -96,12 +98,15 @@ impl Verify {
     }
 }
 
-/// A claim against the evidence.
+/// A claim against the evidence; an error if it is about nothing that is there.
 fn verdict(
     evidence: &Evidence,
     params: &ClaimParams,
     (tree, expected): &(Expr, Expected),
-) -> Claim {
+) -> Result<Claim, String> {
+    if let Some(mistake) = evidence.mistake(&params.scope) {
+        return Err(mistake);
+    }
     let mut claim = Claim {
         text: params.text.clone(),
         source: params.source.clone(),
@@ -126,9 +131,10 @@ fn verdict(
             claim.interval = kind_of(params.interval).map_or("none", Kind::name).into();
             claim.status = expected.judge(lo, hi);
         }
-        Err(reason) => claim.reason = Some(reason),
+        Err(NoValue::Unknown(reason)) => claim.reason = Some(reason),
+        Err(NoValue::Mistake(mistake)) => return Err(mistake),
     }
-    claim
+    Ok(claim)
 }
 
 fn kind_of(over: IntervalOver) -> Option<Kind> {
@@ -144,7 +150,7 @@ fn measured(
     evidence: &Evidence,
     params: &ClaimParams,
     tree: &Expr,
-) -> Result<(f64, Option<(f64, f64)>), String> {
+) -> Result<(f64, Option<(f64, f64)>), NoValue> {
     let kind = kind_of(params.interval);
     let optimum = View::new(evidence, kind.unwrap_or(Kind::Bootstrap), None);
     let found = finite(optimum.value(tree, &params.scope)?)?;
@@ -152,11 +158,11 @@ fn measured(
         return Ok((found, None));
     };
     if refits == 0 {
-        return Err(match kind {
+        let reason = match kind {
             Kind::Rounding => "there are no refits for rounding: give the fit its `resolution`",
             Kind::Bootstrap => "there are no bootstrap refits",
-        }
-        .to_owned());
+        };
+        return Err(reason.to_owned().into());
     }
     let values = (0..refits).map(|refit| {
         let view = View::new(evidence, kind, Some(refit));
@@ -166,9 +172,8 @@ fn measured(
     let lost = values.iter().filter(|v| !v.is_finite()).count();
     if lost * 20 > values.len() {
         let total = values.len();
-        return Err(format!(
-            "in {lost} of {total} refits the value is not a finite number"
-        ));
+        let reason = format!("in {lost} of {total} refits the value is not a finite number");
+        return Err(reason.into());
     }
     Ok((found, Some(interval(values))))
 }
@@ -235,13 +240,9 @@ impl Stage for Verify {
         _context: &StageContext<'_>,
     ) -> Result<Report, StageError> {
         let evidence = Self::evidence(inputs)?;
-        self.check_scopes(&evidence)?;
-        let pairs = self.params.claims.iter().zip(&self.checked);
         let report = ClaimReport {
             version: VERSION,
-            claims: pairs
-                .map(|(claim, checked)| verdict(&evidence, claim, checked))
-                .collect(),
+            claims: self.judge(&evidence)?,
         };
         report::write(&report, outputs)?;
         let failed = report.claims.iter().filter(|c| c.status == Status::Fails);
