@@ -90,9 +90,19 @@ pub(super) fn decades(
 /// Round numbers, for less than a decade.
 fn plain(axis: &Log, style: &Style, direction: Direction) -> Vec<Tick> {
     let values = Linear::between(axis.ends(), (0.0, 1.0)).ticks(6);
+    labelled(values, |value| axis.place(value), style, direction)
+}
+
+/// Ticks with as many decimals as their values need, as many as have room.
+fn labelled(
+    values: Vec<f64>,
+    place: impl Fn(f64) -> f64,
+    style: &Style,
+    direction: Direction,
+) -> Vec<Tick> {
     let decimals = decimals_of(&values);
     let tick = |value: f64| Tick {
-        at: axis.place(value),
+        at: place(value),
         label: written(value, decimals),
     };
     let mut ticks: Vec<Tick> = values.into_iter().map(tick).collect();
@@ -139,14 +149,7 @@ pub(super) fn round(axis: &Linear, style: &Style, direction: Direction) -> Vec<T
         Direction::Up => 1.9 * style.small,
     };
     let values = axis.ticks(((length / each) as usize).clamp(2, 8));
-    let decimals = decimals_of(&values);
-    let tick = |value: f64| Tick {
-        at: axis.place(value),
-        label: written(value, decimals),
-    };
-    let mut ticks: Vec<Tick> = values.into_iter().map(tick).collect();
-    thin(&mut ticks, style, direction);
-    ticks
+    labelled(values, |value| axis.place(value), style, direction)
 }
 
 fn written(value: f64, decimals: usize) -> String {

@@ -7,7 +7,7 @@ use cpipe_data::observations::Observation;
 use super::axis::{self, Direction, Tick, thin};
 use super::frame::Frame;
 use super::legend;
-use super::page::{Height, Page, Plan, Room, foot, head, head_room, missing};
+use super::page::{Page, Plan, foot, head, missing};
 use super::scale::{Linear, short, step_name};
 use super::scene::{Scene, Stroke};
 use super::study::{Panel, Panels};
@@ -41,24 +41,11 @@ pub(super) fn figure(panels: &Panels<'_>, page: &Page) -> Scene {
     });
     let left = rooms.fold(0.0, f64::max);
     let notes = page.notes(&notes(&by_cell));
+    let legend = legend::room(style, &["step S"], &names);
+    let rooms = (left, legend, page.foot(&notes));
     let sheet = page.lay(Plan {
-        groups: panels.rows,
-        lines: 1,
-        columns: panels.columns,
-        around: Room {
-            left: 1.5 * style.label,
-            right: legend::room(style, &["step S"], &names),
-            bottom: page.foot(&notes),
-            top: 0.0,
-        },
-        each: Room {
-            left: left + 0.5 * style.small,
-            right: 0.3 * style.small,
-            top: head_room(style, 1),
-            bottom: axis::depth(style) + 0.6 * style.small,
-        },
         least: (14.0 * style.small, 4.0 * style.small),
-        height: Height::Times(0.9),
+        ..Plan::charts(style, panels, rooms, 1)
     });
     let mut scene = page.scene(&sheet);
     for panel in &panels.panels {

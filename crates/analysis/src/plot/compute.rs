@@ -7,7 +7,7 @@ use super::font::superscript;
 use super::frame::Frame;
 use super::front::{Power, front, power};
 use super::legend;
-use super::page::{Height, Page, Plan, Room, foot, head, head_room, missing};
+use super::page::{Page, Plan, foot, head, missing};
 use super::scale::Log;
 use super::scene::{Point, Scene, Stroke};
 use super::study::{Panel, Panels, raised};
@@ -27,25 +27,9 @@ pub(super) fn figure(panels: &Panels<'_>, page: &Page) -> Scene {
     });
     let left = rooms.fold(0.0, f64::max);
     let notes = page.notes(&[note(panels)]);
-    let sheet = page.lay(Plan {
-        groups: panels.rows,
-        lines: 1,
-        columns: panels.columns,
-        around: Room {
-            left: 1.5 * style.label,
-            right: legend::room(style, &["model"], &names),
-            bottom: page.foot(&notes),
-            top: 0.0,
-        },
-        each: Room {
-            left: left + 0.5 * style.small,
-            right: 0.3 * style.small,
-            top: head_room(style, 1),
-            bottom: axis::depth(style) + 0.6 * style.small,
-        },
-        least: (11.0 * style.small, 4.0 * style.small),
-        height: Height::Times(0.9),
-    });
+    let legend = legend::room(style, &["model"], &names);
+    let rooms = (left, legend, page.foot(&notes));
+    let sheet = page.lay(Plan::charts(style, panels, rooms, 1));
     let mut scene = page.scene(&sheet);
     for panel in &panels.panels {
         let frame = sheet.frame((panel.row, 0), panel.column);

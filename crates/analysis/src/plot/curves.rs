@@ -7,7 +7,7 @@ use super::axis::{self, Direction, Numbers, decades};
 use super::baselines;
 use super::frame::Frame;
 use super::legend;
-use super::page::{Height, Page, Plan, Room, foot, head, head_room, missing};
+use super::page::{Height, Page, Plan, foot, head, missing};
 use super::scale::{Linear, Log, step_name};
 use super::scene::{Point, Scene, Stroke};
 use super::study::{Panel, Panels};
@@ -51,24 +51,12 @@ pub(super) fn figure(panels: &Panels<'_>, page: &Page) -> Scene {
     });
     let left = rooms.fold(0.0, f64::max);
     let notes = page.notes(&notes(panels));
+    let legend = legends[0].max(legends[1]);
+    let rooms = (left, legend, page.foot(&notes));
     let sheet = page.lay(Plan {
-        groups: panels.rows,
         lines: 2,
-        columns: panels.columns,
-        around: Room {
-            left: 1.5 * style.label,
-            right: legends[0].max(legends[1]),
-            bottom: page.foot(&notes),
-            top: 0.0,
-        },
-        each: Room {
-            left: left + 0.5 * style.small,
-            right: 0.3 * style.small,
-            top: head_room(style, usize::from(compared(panels))),
-            bottom: axis::depth(style) + 0.6 * style.small,
-        },
-        least: (11.0 * style.small, 4.0 * style.small),
         height: Height::Times(0.8),
+        ..Plan::charts(style, panels, rooms, usize::from(compared(panels)))
     });
     let mut scene = page.scene(&sheet);
     for panel in &panels.panels {

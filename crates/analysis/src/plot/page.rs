@@ -1,9 +1,10 @@
 //! Where panels stand on a page.
 
+use super::axis;
 use super::font::{fitting, wrap};
 use super::frame::Frame;
 use super::scene::{Anchor, Scene};
-use super::study::Panel;
+use super::study::{Panel, Panels};
 use super::style::Style;
 
 /// A page to be laid out: its style, and its size as far as that is given.
@@ -46,6 +47,37 @@ pub(super) struct Plan {
     /// Narrower frames than this go to a further row, and none is lower.
     pub(super) least: (f64, f64),
     pub(super) height: Height,
+}
+
+impl Plan {
+    /// A chart for each panel: room on the left for numbers as wide as `numbers` and the axis' name, on
+    /// the right for a legend, below for the axis and notes; a title with `lines` lines below it.
+    pub(super) fn charts(
+        style: &Style,
+        panels: &Panels<'_>,
+        (numbers, legend, notes): (f64, f64, f64),
+        lines: usize,
+    ) -> Self {
+        Self {
+            groups: panels.rows,
+            lines: 1,
+            columns: panels.columns,
+            around: Room {
+                left: 1.5 * style.label,
+                right: legend,
+                bottom: notes,
+                top: 0.0,
+            },
+            each: Room {
+                left: numbers + 0.5 * style.small,
+                right: 0.3 * style.small,
+                top: head_room(style, lines),
+                bottom: axis::depth(style) + 0.6 * style.small,
+            },
+            least: (11.0 * style.small, 4.0 * style.small),
+            height: Height::Times(0.9),
+        }
+    }
 }
 
 /// A laid out page.
