@@ -320,14 +320,15 @@ fn tables_in<'t>(
 fn at_cell(tree: &Expr, (cell, size): (&Observation, f64)) -> Result<f64, NoValue> {
     let column = |path: &[String]| {
         let name = path.join(".");
+        let known = |n: u64| if n > 0 { n as f64 } else { f64::NAN };
         let counted = |n: u64| if cell.tokens > 0 { n as f64 } else { f64::NAN };
         let value = match name.as_str() {
             "P" => size,
             "S" | "step" => cell.step as f64,
             "params_nominal" => cell.params_nominal.unwrap_or(f64::NAN),
-            "params_total" => cell.params_total as f64,
-            "params_non_embedding" => cell.params_non_embedding as f64,
-            "chunks" => cell.chunks as f64,
+            "params_total" => known(cell.params_total),
+            "params_non_embedding" => known(cell.params_non_embedding),
+            "chunks" => known(cell.chunks),
             "cr_mean" => cell.cr_mean,
             "cr_std" => cell.cr_std,
             "cr_sem" => cell.cr_sem,

@@ -84,7 +84,7 @@ fn table(report: &FitReport) -> TextTable {
         row
     };
     TextTable {
-        title: "CR(P, S) = a + b P^-α + c S^-β, least squares, with 95 % bootstrap intervals over cells".into(),
+        title: "CR(P, S) = a + b P^-α + c S^-β, with 95 % bootstrap intervals".into(),
         header: header.map(str::to_owned).to_vec(),
         rows: report.fits.iter().map(row).collect(),
     }

@@ -168,7 +168,7 @@ impl Stage for Fit {
     fn id(&self) -> StageId {
         StageId {
             name: "fit".into(),
-            version: 2,
+            version: 3,
         }
     }
 
