@@ -330,10 +330,10 @@ pub(crate) enum FitCommand {
 #[derive(Debug, Args)]
 pub(crate) struct PredictArgs {
     /// Parameters P, counted as each fit counts them.
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub(crate) params: f64,
     /// Training step S.
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub(crate) step: f64,
     /// Only fits of this modality.
     #[arg(long, value_name = "NAME")]

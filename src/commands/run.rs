@@ -60,6 +60,9 @@ pub(crate) fn run(pipeline: &PipelineArgs, args: &RunArgs) -> Result<u8, CliErro
         let options = run_options(&session, pipeline, args)?;
         let summary = bring(&session, &targets, &options, sink.as_ref())?;
         let code = exit_code(&summary);
+        if summary.interrupted && !args.json {
+            tell_of_interruption();
+        }
         if is_last && code == 0 {
             let written = report::refresh(&session, &summary)?;
             if let Some(path) = written.filter(|_| !args.json) {
@@ -110,6 +113,11 @@ fn exit_code(summary: &Summary) -> u8 {
     } else {
         0
     }
+}
+
+#[expect(clippy::print_stderr, reason = "talk, not data")]
+fn tell_of_interruption() {
+    eprintln!("interrupted: the same command goes on where this one was");
 }
 
 /// The first Ctrl-C lets running nodes save what they have; the second ends at once.

@@ -17,6 +17,7 @@ use crate::draws::Kind;
 use crate::error::AnalysisError;
 use crate::expression::Expr;
 use crate::table;
+use crate::text_table::significant;
 
 /// Checks claims.
 ///
@@ -259,7 +260,7 @@ impl Stage for Verify {
 }
 
 fn told(claim: &Claim) -> String {
-    let found = claim.found.map_or(String::new(), |v| v.to_string());
+    let found = claim.found.map_or(String::new(), significant);
     format!(
         "  {}: expected {}, found {found}",
         claim.text, claim.expected

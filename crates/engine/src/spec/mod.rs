@@ -104,6 +104,10 @@ pub fn load(
     let mut errors = Vec::new();
     let wanted = options.profile.as_deref();
     let profile = merge::apply_profile(&mut document, wanted, &mut errors);
+    if wanted.is_some() && profile.is_none() {
+        // All that the profile would have set would be missing, too.
+        return Err(in_order(errors));
+    }
     merge::apply_sets(&mut document, &options.sets, &mut errors);
     let file = file::read(&document, root, options, &mut errors);
     let sources = source::read(root, &file, &options.lock, &mut errors);

@@ -48,6 +48,11 @@ fn a_profile_changes_what_it_names() {
     let wrong = with(Some("nan"), &[]).unwrap_err();
     assert!(wrong.contains("- there is no profile `nan`"), "{wrong}");
     assert!(wrong.contains("did you mean `nano`?"), "{wrong}");
+    assert_eq!(
+        wrong.matches("- ").count(),
+        1,
+        "nothing follows from it: {wrong}"
+    );
 }
 
 #[test]
