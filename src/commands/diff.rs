@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
 
-use cpipe_engine::explain::{Change, changes};
+use cpipe_engine::explain::{Change, changes, differences};
 use cpipe_engine::records::{Latest, RunRecord};
 use cpipe_engine::{ActionKey, Cache, Manifest};
 use serde::Serialize;
@@ -134,16 +134,7 @@ fn metrics(cache: &Cache, name: &str, old: &Manifest, new: &Manifest) -> Vec<Cha
     let (Some(old), Some(new)) = (numbers(old), numbers(new)) else {
         return Vec::new();
     };
-    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    names
-        .into_iter()
-        .filter(|name| old.get(*name) != new.get(*name))
-        .map(|name| Change {
-            what: name.clone(),
-            old: old.get(name).cloned(),
-            new: new.get(name).cloned(),
-        })
-        .collect()
+    differences(&old, &new)
 }
 
 /// Path → number, for every number below `value`.

@@ -159,20 +159,11 @@ fn none(report: &LawReport) -> String {
 mod tests {
     use super::*;
     use crate::draws::Draws;
+    use crate::testing::parameter;
     use cpipe_data::fit_report::Convention;
-    use cpipe_data::law_report::{Parameter, VERSION};
+    use cpipe_data::law_report::VERSION;
 
     fn fit() -> LawFit {
-        let parameter = |name: &str, value: f64| Parameter {
-            name: name.into(),
-            value,
-            stderr: None,
-            lo: value,
-            hi: value,
-            profile_lo: None,
-            profile_hi: None,
-            at_bound: false,
-        };
         LawFit {
             protocol: "paper".into(),
             modality: "text".into(),

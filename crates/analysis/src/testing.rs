@@ -3,11 +3,26 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use cpipe_data::law_report::Parameter;
 use cpipe_data::observations::Observation;
 use cpipe_engine::cell::Cell;
 use cpipe_engine::digest::Digest;
 use cpipe_engine::stage::{InputArtifact, InputNode, Inputs, OutputDir, Stage, StageContext};
 use tempfile::TempDir;
+
+/// A parameter of which nothing but the value is known.
+pub(crate) fn parameter(name: &str, value: f64) -> Parameter {
+    Parameter {
+        name: name.into(),
+        value,
+        stderr: None,
+        lo: value,
+        hi: value,
+        profile_lo: None,
+        profile_hi: None,
+        at_bound: false,
+    }
+}
 
 /// A cell as a table without spreads has it.
 pub(crate) fn observation(modality: &str, size: u64, step: u64, ratio: f64) -> Observation {

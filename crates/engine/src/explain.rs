@@ -54,7 +54,11 @@ impl Reason {
 
 /// Every part in which two actions differ, by name.
 pub fn changes(earlier: &Action, now: &Action) -> Vec<Change> {
-    let (old, new) = (flatten(earlier), flatten(now));
+    differences(&flatten(earlier), &flatten(now))
+}
+
+/// Every name whose text differs, or that only one side has.
+pub fn differences(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<Change> {
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     names
         .into_iter()

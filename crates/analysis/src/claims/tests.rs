@@ -2,26 +2,16 @@
 
 use cpipe_data::claims::{Claim, ClaimReport, Status};
 use cpipe_data::fit_report::Convention;
-use cpipe_data::law_report::{LawFit, LawRefusal, LawReport, Parameter, VERSION};
+use cpipe_data::law_report::{LawFit, LawRefusal, LawReport, VERSION};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::Verify;
 use crate::draws::{Draws, Kind};
 use crate::table;
-use crate::testing::{self, observation};
+use crate::testing::{self, observation, parameter};
 
 fn fit(modality: &str, alpha: f64) -> LawFit {
-    let parameter = |name: &str, value: f64| Parameter {
-        name: name.into(),
-        value,
-        stderr: None,
-        lo: value,
-        hi: value,
-        profile_lo: None,
-        profile_hi: None,
-        at_bound: false,
-    };
     LawFit {
         protocol: "full".into(),
         modality: modality.into(),

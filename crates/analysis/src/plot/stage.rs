@@ -109,17 +109,8 @@ fn study(inputs: &Inputs) -> Result<Study, StageError> {
         return Err(StageError::failed(message));
     }
     let fits = inputs.one("fits")?;
-    let chunks = match inputs.many("chunks") {
-        [] => None,
-        _ => {
-            let path = inputs.one("chunks")?.file("chunks.parquet")?;
-            Some(table::read_chunk_ratios(path)?)
-        }
-    };
-    let baselines = match inputs.many("baselines") {
-        [] => Vec::new(),
-        _ => baselines::read(inputs.one("baselines")?.file("baselines.csv")?)?,
-    };
+    let chunks = optional(inputs, "chunks", "chunks.parquet")?;
+    let baselines = optional(inputs, "baselines", "baselines.csv")?;
     let draws = match given(fits, "draws.parquet")? {
         Some(path) => table::read_draws(path)?,
         None => Vec::new(),
@@ -128,9 +119,19 @@ fn study(inputs: &Inputs) -> Result<Study, StageError> {
         cells,
         laws: laws(fits)?,
         draws,
-        chunks,
-        baselines,
+        chunks: chunks.map(table::read_chunk_ratios).transpose()?,
+        baselines: baselines.map_or(Ok(Vec::new()), baselines::read)?,
     })
+}
+
+/// A file of an input that need not be there.
+fn optional<'i>(
+    inputs: &'i Inputs,
+    role: &str,
+    file: &str,
+) -> Result<Option<&'i Path>, StageError> {
+    let fed = !inputs.many(role).is_empty();
+    fed.then(|| inputs.one(role)?.file(file)).transpose()
 }
 
 /// The file of an output, where the input has it.

@@ -90,6 +90,8 @@ pub(crate) struct Matrix {
     stored: Stored,
     rows: usize,
     columns: usize,
+    /// Bytes of a row of the file, where it lies row by row.
+    row_bytes: usize,
     order: Order,
 }
 
@@ -104,8 +106,8 @@ impl Matrix {
         stored: Stored,
         [rows, columns]: [usize; 2],
     ) -> Self {
-        let row = stored.bytes(columns).expect("rows are whole blocks");
-        assert_eq!(bytes.len(), rows * row);
+        let row_bytes = stored.bytes(columns).expect("rows are whole blocks");
+        assert_eq!(bytes.len(), rows * row_bytes);
         assert!(bytes.end <= file.len());
         Self {
             file,
@@ -113,6 +115,7 @@ impl Matrix {
             stored,
             rows,
             columns,
+            row_bytes,
             order: Order::Rows,
         }
     }
@@ -155,7 +158,7 @@ impl Matrix {
     /// Rows as they lie in the file, where they lie there one after the other and element by element.
     #[cfg(any(test, feature = "cuda"))]
     pub(crate) fn stored_rows(&self, rows: Range<usize>) -> Option<(Stored, &[u8])> {
-        let row = self.bytes.len() / self.rows;
+        let row = self.row_bytes;
         let bytes = &self.file[self.bytes.clone()];
         let plain = self.order == Order::Rows && !matches!(self.stored, Stored::Blocks(_));
         plain.then(|| (self.stored, &bytes[rows.start * row..rows.end * row]))
@@ -176,7 +179,7 @@ impl Matrix {
             }
             Order::Rows | Order::Columns => row,
         };
-        let length = self.bytes.len() / self.rows;
+        let length = self.row_bytes;
         let bytes = &self.file[self.bytes.clone()][row * length..(row + 1) * length];
         self.stored
             .read(bytes, columns.start, &mut out[..columns.len()]);

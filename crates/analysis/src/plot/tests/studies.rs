@@ -10,7 +10,7 @@ use crate::plot::params::{FigureName, PlotParams, StyleName};
 use crate::plot::stage::Plot;
 use crate::plot::study::Study;
 use crate::table::ChunkRatio;
-use crate::testing::observation;
+use crate::testing::{self, observation};
 use rand::RngExt;
 
 pub(super) const ALL: [FigureName; 7] = FigureName::ALL;
@@ -32,14 +32,12 @@ const NAMES: [&str; 5] = ["a", "b", "alpha", "c", "beta"];
 
 pub(super) fn law_fit(group: (&str, &str), convention: Convention, law: Law, width: f64) -> LawFit {
     let parameter = |(name, value): (&str, f64)| Parameter {
-        name: name.into(),
-        value,
-        stderr: None,
         lo: value * (1.0 - width),
         hi: value * (1.0 + 2.0 * width),
         profile_lo: (value > 0.0).then_some(value * (1.0 - 0.8 * width)),
         profile_hi: (width < 0.5).then_some(value * (1.0 + 1.5 * width)),
         at_bound: value == 0.0 || value <= 0.001,
+        ..testing::parameter(name, value)
     };
     LawFit {
         protocol: group.0.into(),
