@@ -1,12 +1,13 @@
 """Times scoring on an NVIDIA card: ours beside Transformers, on the same weights and tokens.
 
-    here, without a card:   cargo build --release --features cuda && cargo build --release -p cpipe-lm --features cuda \\
-                                --example score_tokens && gzip -9 -c $TARGET/release/examples/score_tokens > score_tokens.gz
-    on the card's machine:  python3 run.py --binary score_tokens.gz [--grid cpipe.gz --repository FOLDER]
+    here, without a card:   bench/gpu/pack.sh FOLDER
+    on the card's machine:  python3 bench/gpu/run.py FOLDER
 
-Needs a driver for CUDA 13, Python 3.11+, torch, transformers and safetensors; no Rust, no network. Carried are this
-file, the gzip'ed binary (x86-64 Linux) and, for the nano grid, the gzip'ed `cpipe` and the repository with its assets.
-Tried without a card on torch 2.15, transformers 5.24 (`--device cpu --dtype f32 --sizes tiny`).
+Needs a driver for CUDA 13, Python 3.11+, torch, transformers and safetensors; no Rust, no network. Carried are the
+repository and the folder, which holds gzip'ed binaries for x86-64 Linux. There are three parts, of which --parts takes
+some: `tests`, the unit tests of the card's code (kernels and products against f64 on the card, the forward pass against
+the CPU); `nano`, the nano study on the card and on the CPU; `speed`, all that follows.
+Tried without a card on torch 2.15 with transformers 5.17 and 5.24 (`--device cpu --dtype f32 --sizes tiny`).
 
 For each of the five Pythia shapes it makes random weights (f16 files, as Pythia's are) and chunks of random tokens whose
 lengths are spread as those of the paper's data: a third text (mean 576), images (1,486), speech (1,972), all cut at
@@ -16,7 +17,11 @@ batches sorted by length and padded on the right without a mask (causal attentio
 used), its output layer over blocks of rows with f32 softmax; with and without torch.compile, each with its best batch of
 those given. Both must agree on the first chunks, token by token, and both are compared with Transformers in f32 there.
 
-It prints, and writes to --out, a block of Markdown for bench/RESULTS.md.
+Each kernel and product is timed alone, too, beside its floors: the bytes that it must move at the card's measured copy
+rate, the operations at its measured matmul rate.
+
+It prints, and writes to --out, a block of Markdown for bench/RESULTS.md, again after each shape, so that a run that is
+cut off leaves what it had.
 """
 
 import argparse
@@ -242,6 +247,71 @@ def matmul_rate(options):
     return 2 * n**3 / best
 
 
+def copy_rate(options):
+    """Bytes a second, read and written, of a large copy on the device, best of ten."""
+    import torch
+
+    on_card = options.device != "cpu"
+    a = torch.empty(2**30 if on_card else 2**24, dtype=torch.uint8, device=options.device)
+    b = torch.empty_like(a)
+    best = math.inf
+    for _ in range(13):
+        if on_card:
+            torch.cuda.synchronize()
+        started = time.perf_counter()
+        b.copy_(a)
+        if on_card:
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - started)
+    return 2 * len(a) / best
+
+
+def floors(name, shape, windows):
+    """Bytes and multiplications and additions that a kernel or product of one batch cannot do without (16-bit formats)."""
+    width, layers, _, inner, vocabulary = shape
+    n = sum(windows)
+    if name.startswith("product"):
+        depth, out = (int(x) for x in name.split()[1::2])
+        # What goes back to the residual stream is read and written in f32.
+        results = 8 if depth > width else 2
+        return layers * (2 * n * depth + 2 * depth * out + results * n * out), layers * 2 * n * depth * out
+    pairs = sum(w * (w + 1) / 2 for w in windows)
+    moved, work = {
+        # Logits stay in L2.
+        "logits": (2 * n * width + 2 * width * vocabulary, 2 * n * width * vocabulary),
+        "embed": (6 * n * width, 0),
+        "layer_norm": ((layers * 8 + 6) * n * width, 0),
+        "rotary": (layers * 2 * n * 4 * width / 4, 0),
+        "bias_gelu": (layers * 4 * n * inner, 0),
+        "attention": (layers * 8 * n * width, layers * 4 * width * pairs),
+        "add_logits": (4 * n * vocabulary, 0),
+        "finish_log_probs": (16 * n, 0),
+    }.get(name.split("_")[0] if name.startswith("attention") else name, (0, 0))
+    return moved, work
+
+
+def kernel_rows(row, shape, rate, copy):
+    """Lines of the table of kernels, slowest first."""
+    width, _, _, inner, _ = shape
+    windows, seconds = row["kernels"]["windows"], {}
+    for name, spent in row["kernels"]["seconds"].items():
+        # Blocks of logits are the products that no layer has.
+        in_layers = [f"product {width} x {out}" for out in (3 * width, inner)] + [f"product {width + inner} x {width}"]
+        name = "logits" if name.startswith("product") and name not in in_layers else name
+        seconds[name] = seconds.get(name, 0) + spent
+    whole = sum(seconds.values())
+    lines = []
+    for name, spent in sorted(seconds.items(), key=lambda x: -x[1]):
+        moved, work = floors(name, shape, windows)
+        if not (moved or work):
+            continue
+        lines.append(
+            f"| {row['name']} | {name} | {1e3 * spent:.3f} | {spent / whole:.1%} | {moved / spent / copy:.0%} "
+            f"| {work / spent / rate:.0%} |"
+        )
+    return lines
+
+
 def operations(shape, chunks):
     """Multiplications and additions a scored token: matrices, and attention over what it may see."""
     width, layers, _, inner, vocabulary = shape
@@ -289,7 +359,7 @@ def bench_shape(name, options, work):
         "theirs_exact": agreement(eager["log_probs"], exact["log_probs"])[1],
         "bytes": (ours["card"] or {}).get("bytes", 0), "read": ours["read_seconds"], "load": ours["load_seconds"],
         "first": ours["first_seconds"], "runs": ours["runs"], "card": ours["card"], "nan": ours["nan"],
-        "seconds": (ours["card"] or {}).get("seconds", {}),
+        "seconds": (ours["card"] or {}).get("seconds", {}), "kernels": ours["kernels"],
     }
     row["grid"] = CHECKPOINTS * (GRID_TOKENS / row["ours"])
     shutil.rmtree(folder)
@@ -298,12 +368,12 @@ def bench_shape(name, options, work):
     return row
 
 
-def table(rows, rate, options):
+def table(rows, rate, copy, options):
     """The Markdown block."""
     card = next((row["card"] for row in rows if row["card"]), None) or {"name": "no card (CPU)", "driver": "–", "capability": "–"}
     lines = [
         f"{datetime.date.today()}, {card['name']}, driver {card['driver']}, compute capability {card['capability']}, "
-        f"{options.dtype}; a product of 8,192³ reaches {rate / 1e12:.0f} TFLOP/s. `python3 bench/gpu/run.py "
+        f"{options.dtype}; a product of 8,192³ reaches {rate / 1e12:.0f} TFLOP/s, a copy {copy / 1e9:,.0f} GB/s. `python3 bench/gpu/run.py "
         f"{' '.join(sys.argv[1:])}`",
         "",
         "| shape | ours, tokens/s | of the matmul rate | Transformers | batch | compiled | batch | ours / best | MiB "
@@ -332,14 +402,17 @@ def table(rows, rate, options):
     loading = CHECKPOINTS * sum(row["read"] + row["load"] for row in rows)
     lines += ["", f"The grid of these shapes: {compute / 60:.1f} minutes of computing, {loading / 60:.1f} of reading and "
               "uploading, which overlap where two nodes share a card."]
+    if any(row["kernels"]["seconds"] for row in rows):
+        lines += ["", "One batch of up to 16,384 tokens, kernel by kernel:", "",
+                  "| shape | kernel | ms | share | of the copy rate | of the matmul rate |", "| --- | --- |" + " ---: |" * 4]
+        for row in rows:
+            lines += kernel_rows(row, SHAPES[row["name"]], rate, copy)
     return "\n".join(lines) + "\n"
 
 
 def unpacked(path, work):
-    """An executable from a gzip'ed or plain file."""
-    if not str(path).endswith(".gz"):
-        return str(Path(path).resolve())
-    target = work / Path(path).stem
+    """An executable from a gzip'ed file."""
+    target = work / path.stem
     with gzip.open(path) as packed, open(target, "wb") as out:
         shutil.copyfileobj(packed, out)
     target.chmod(0o755)
@@ -348,14 +421,14 @@ def unpacked(path, work):
 
 def nano_grid(options, work):
     """The nano study on the card and on the CPU, cell by cell."""
-    binary = unpacked(options.grid, work)
+    binary = unpacked(options.packed / "cpipe.gz", work)
     cells = {}
     on_card = [] if options.device == "cpu" else [(options.device, dtype) for dtype in ("f32", "bf16", "f16")]
     for device, dtype in [("cpu", "f32"), *on_card]:
         folder = work / f"nano-{device.replace(':', '')}-{dtype}"
         folder.mkdir(exist_ok=True)
-        shutil.copy(Path(options.repository) / "pipeline.yaml", folder)
-        (folder / "assets").symlink_to(Path(options.repository).resolve() / "assets")
+        shutil.copy(options.repository / "pipeline.yaml", folder)
+        (folder / "assets").symlink_to(options.repository / "assets")
         command = [binary, "run", "aggregate", "--device", device, "--set", f"stages.score.run.score.dtype={dtype}"]
         started = time.perf_counter()
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=library_path())
@@ -375,39 +448,62 @@ def nano_grid(options, work):
     return "\n".join(lines) + "\n"
 
 
+def unit_tests(options, work):
+    """The unit tests of the card's code, run where the card is."""
+    binary = unpacked(options.packed / "tests.gz", work)
+    environment = dict(library_path(), CARGO_MANIFEST_DIR=str(options.repository / "crates" / "lm"))
+    command = [binary, "cuda::", "--nocapture", "--test-threads", "4"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    ends = [line for line in done.stdout.splitlines() if line.startswith("test result")]
+    failures = "" if done.returncode == 0 else "\n```\n" + (done.stdout + done.stderr)[-6000:] + "\n```\n"
+    return f"\nThe unit tests of the card's code, run there: {' '.join(ends) or 'not run'}\n{failures}"
+
+
+def speed(options, work):
+    """The shapes one after the other; what there is after each."""
+    options.binary = unpacked(options.packed / "score_tokens.gz", work)
+    rate, copy, rows = matmul_rate(options), copy_rate(options), []
+    for name in options.sizes.split(","):
+        rows.append(bench_shape(name, options, work))
+        print(f"{name}: {rows[-1]['ours']:,.0f} tokens/s, {rows[-1]['times']:.2f} times Transformers", flush=True)
+        yield "\n" + table(rows, rate, copy, options)
+
+
 def main():
     """Prints and writes the block."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--binary", help="example score_tokens, maybe gzip'ed")
+    parser.add_argument("packed", nargs="?", type=Path, help="the folder that pack.sh made")
+    parser.add_argument("--parts", default="tests,nano,speed")
     parser.add_argument("--device", default="cuda:0")
     parser.add_argument("--dtype", default="bf16", choices=("f32", "bf16", "f16"))
     parser.add_argument("--sizes", default="70m,160m,410m,1b,1.4b")
     parser.add_argument("--chunks", type=int, default=384)
     parser.add_argument("--batches", default=",".join(map(str, BATCHES)))
     parser.add_argument("--no-compile", action="store_true")
-    parser.add_argument("--grid", help="cpipe, maybe gzip'ed, for the nano grid")
-    parser.add_argument("--repository", default=".", help="the repository with its assets, for the nano grid")
-    parser.add_argument("--out", default="gpu.md")
+    parser.add_argument("--out", type=Path, default="gpu.md")
     parser.add_argument("--theirs", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.theirs:
         theirs(json.loads(options.theirs))
         return
+    if options.packed is None:
+        parser.error("the folder that pack.sh made is needed")
     options.batches = [int(n) for n in options.batches.split(",")]
+    options.repository = Path(__file__).resolve().parents[2]
+    found = {}
     with tempfile.TemporaryDirectory() as folder:
-        work, text = Path(folder), ""
-        if options.binary:
-            options.binary = unpacked(options.binary, work)
-            rate = matmul_rate(options)
-            rows = []
-            for name in options.sizes.split(","):
-                rows.append(bench_shape(name, options, work))
-                print(f"{name}: {rows[-1]['ours']:,.0f} tokens/s, {rows[-1]['times']:.2f} times Transformers", flush=True)
-            text = table(rows, rate, options)
-        if options.grid:
-            text += nano_grid(options, work)
-    print(text)
-    Path(options.out).write_text(text)
+        for part in options.parts.split(","):
+            for text in PARTS[part](options, Path(folder)):
+                found[part] = text
+                options.out.write_text("".join(found.values()).lstrip())
+    print(options.out.read_text())
+
+
+PARTS = {
+    "tests": lambda *args: [unit_tests(*args)],
+    "nano": lambda *args: [nano_grid(*args)],
+    "speed": speed,
+}
 
 
 if __name__ == "__main__":

@@ -67,6 +67,27 @@ fn score(
         "runs": seconds.len(),
         "ratio": rows.iter().map(|row| row.cr).sum::<f64>() / rows.len() as f64,
         "card": card,
+        "kernels": kernels(&model, tokens)?,
         "log_probs": log_probs?.concat().concat(),
+    }))
+}
+
+/// Tokens of the batch whose kernels are timed.
+const TIMED: usize = 16_384;
+
+/// Seconds of each kernel for one batch, and its windows.
+fn kernels(model: &Model, tokens: &TokenSet) -> Result<Value, Box<dyn Error>> {
+    let mut batch: Vec<Sequence> = Vec::new();
+    for chunk in tokens.iter() {
+        let most = chunk.ids.len().min(1024);
+        if batch.iter().map(|s| s.ids.len()).sum::<usize>() + most > TIMED {
+            break;
+        }
+        batch.push(Sequence::whole(&chunk.ids[..most]));
+    }
+    model.time_kernels(&batch)?;
+    Ok(json!({
+        "seconds": model.time_kernels(&batch)?,
+        "windows": batch.iter().map(|s| s.ids.len() - 1).collect::<Vec<_>>(),
     }))
 }

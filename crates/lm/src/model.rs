@@ -99,7 +99,7 @@ pub struct CardFacts {
     pub bytes: usize,
     /// Seconds of the card for each part of the model's work so far: `upload`, `forward`,
     /// `output layer`, `copy back`, and `idle` between batches.
-    pub seconds: BTreeMap<&'static str, f64>,
+    pub seconds: BTreeMap<String, f64>,
 }
 
 impl Model {
@@ -190,6 +190,18 @@ impl Model {
     /// The card that it computes on, if it is one.
     pub fn card(&self) -> Option<CardFacts> {
         self.card.as_ref().map(Loaded::facts)
+    }
+
+    /// Seconds that the card spends on each of its kernels and products (`product INNER x WIDTH`) for this
+    /// batch; none on the CPU.
+    ///
+    /// # Errors
+    /// As [`Model::log_probs`].
+    pub fn time_kernels(&self, batch: &[Sequence]) -> Result<BTreeMap<String, f64>, LmError> {
+        match &self.card {
+            None => Ok(BTreeMap::new()),
+            Some(card) => card.details(|| self.log_probs(batch).map(drop)),
+        }
     }
 
     /// Positions that a batch has at most, if no window has more.

@@ -18,7 +18,9 @@ use crate::work::{self, Journaled};
 use crate::{LmError, Model, Plan, Preset, Protocol, kernels, model_cache};
 
 /// Number format of the computation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Dtype {
     /// 32-bit floats, whatever the weights are stored in.

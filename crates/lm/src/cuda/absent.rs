@@ -1,5 +1,6 @@
 //! What stands for cards in a build without them: types without values.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::sync::MutexGuard;
@@ -55,6 +56,13 @@ impl Loaded {
     ) -> Result<Self, LmError> {
         let cards = Cards::one(number).map_err(LmError::Device)?;
         match cards.0 {}
+    }
+
+    pub(crate) fn details(
+        &self,
+        _work: impl FnOnce() -> Result<(), LmError>,
+    ) -> Result<BTreeMap<String, f64>, LmError> {
+        match self.0 {}
     }
 
     pub(crate) fn facts(&self) -> CardFacts {

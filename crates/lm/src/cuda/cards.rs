@@ -113,6 +113,14 @@ impl Loaded {
         self.model.submit(rows).map_err(LmError::from)
     }
 
+    /// Seconds of each kernel and product of what `work` asks the model for.
+    pub(crate) fn details(
+        &self,
+        work: impl FnOnce() -> Result<(), LmError>,
+    ) -> Result<BTreeMap<String, f64>, LmError> {
+        self.card.details(work)
+    }
+
     /// What is known of the card, and what the model has cost there so far.
     pub(crate) fn facts(&self) -> CardFacts {
         let (seconds, bytes) = self.card.costs();
@@ -161,6 +169,13 @@ fn count() -> Result<usize, String> {
     result::device::get_count()
         .map(|n| n as usize)
         .map_err(asked)
+}
+
+/// The first card, if it can be used.
+#[cfg(test)]
+pub(super) fn open_first(dtype: Dtype) -> Option<Arc<dyn Device>> {
+    usable(0).ok()?;
+    Some(Arc::new(Card::open(0, capability(0).ok()?, dtype).unwrap()))
 }
 
 /// Such as 90 for 9.0; too old a card is an error.

@@ -1,51 +1,123 @@
-//! The driver's objects, each freed when it is dropped.
+//! The driver's objects: open cards, and what is freed or kept for the next model when it is dropped.
 #![expect(unsafe_code, reason = "calls into NVIDIA's driver")]
 
-use std::ffi::c_void;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cudarc::driver::{DriverError, result, sys};
 
 use super::device::DeviceError;
+use super::module::Functions;
+use super::spare::Spare;
+use crate::Dtype;
 
 pub(super) fn failed(what: &str) -> impl Fn(DriverError) -> DeviceError + '_ {
     move |e| DeviceError::Failed(format!("the card could not {what}: {e}"))
 }
 
-/// The context of a card, which all models on it share.
+/// An open card, which all models on it share.
 pub(super) struct Context {
-    device: sys::CUdevice,
     context: sys::CUcontext,
+    capability: u32,
+    functions: Mutex<BTreeMap<Dtype, Arc<Functions>>>,
+    memory: Spare<u64>,
+    pinned: Spare<Pages>,
 }
 
+/// Host memory that the driver pinned.
+struct Pages(*mut u8);
+
+// SAFETY: it is plain memory with one owner.
+unsafe impl Send for Pages {}
 // SAFETY: a context may be used from any thread that made it current.
 unsafe impl Send for Context {}
 // SAFETY: as above; the driver locks by itself.
 unsafe impl Sync for Context {}
 
+/// Cards are opened once and stay open: it takes a second, and their kernels and memory serve every model.
+static OPEN: Mutex<BTreeMap<usize, Arc<Context>>> = Mutex::new(BTreeMap::new());
+
 impl Context {
-    /// Opens card number `number`; the driver has been initialised.
-    pub(super) fn open(number: usize) -> Result<Arc<Self>, DeviceError> {
+    /// Card number `number`, of compute capability `capability`; the driver has been initialised.
+    pub(super) fn of(number: usize, capability: u32) -> Result<Arc<Self>, DeviceError> {
+        let mut open = lock(&OPEN);
+        if let Some(context) = open.get(&number) {
+            return Ok(Arc::clone(context));
+        }
         let device = result::device::get(number as i32).map_err(failed("be found"))?;
         // SAFETY: the device was just found.
         let context = unsafe { result::primary_ctx::retain(device) };
-        let context = context.map_err(failed("be opened"))?;
-        Ok(Arc::new(Self { device, context }))
+        let context = Arc::new(Self {
+            context: context.map_err(failed("be opened"))?,
+            capability,
+            functions: Mutex::default(),
+            memory: Spare::default(),
+            pinned: Spare::default(),
+        });
+        open.insert(number, Arc::clone(&context));
+        Ok(context)
     }
 
     /// Makes it the one that this thread's calls are for.
     pub(super) fn enter(&self) -> Result<(), DeviceError> {
-        // SAFETY: the context lives as long as `self`.
+        // SAFETY: cards stay open.
         unsafe { result::ctx::set_current(self.context) }.map_err(failed("be used"))
+    }
+
+    /// The kernels of a number format.
+    pub(super) fn functions(&self, dtype: Dtype) -> Result<Arc<Functions>, DeviceError> {
+        self.enter()?;
+        let mut known = lock(&self.functions);
+        if let Some(functions) = known.get(&dtype) {
+            return Ok(Arc::clone(functions));
+        }
+        let functions = Arc::new(Functions::load(dtype, self.capability)?);
+        known.insert(dtype, Arc::clone(&functions));
+        Ok(functions)
+    }
+
+    /// Takes memory of the card, with anything in it.
+    pub(super) fn take(&self, bytes: usize) -> Result<u64, DeviceError> {
+        if let Some(address) = self.memory.take(bytes) {
+            return Ok(address);
+        }
+        match self.allocate(bytes) {
+            Err(DeviceError::OutOfMemory { .. }) if self.memory.bytes() > 0 => {
+                for address in self.memory.empty() {
+                    // SAFETY: taken from the driver, and in use by nobody.
+                    let _ = unsafe { result::free_sync(address) };
+                }
+                self.allocate(bytes)
+            }
+            other => other,
+        }
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<u64, DeviceError> {
+        self.enter()?;
+        // SAFETY: whoever takes memory writes before reading.
+        unsafe { result::malloc_sync(bytes.max(1)) }.map_err(|e| match e.0 {
+            sys::cudaError_enum::CUDA_ERROR_OUT_OF_MEMORY => DeviceError::OutOfMemory { bytes },
+            _ => DeviceError::Failed(format!("the card gives no memory: {e}")),
+        })
+    }
+
+    /// Gives memory back that nothing uses any more, also nothing that is still to run.
+    pub(super) fn give_back(&self, address: u64, bytes: usize) {
+        self.memory.keep(bytes, address);
+    }
+
+    /// Bytes that can be taken.
+    pub(super) fn free_memory(&self) -> Result<usize, DeviceError> {
+        self.enter()?;
+        let info = result::mem_get_info().map_err(failed("say how much memory is free"));
+        info.map(|(free, _)| free + self.memory.bytes())
     }
 }
 
-impl Drop for Context {
-    fn drop(&mut self) {
-        // SAFETY: it was retained once, and all that needs it holds an `Arc` of it. An error at the end
-        // of its use helps nobody.
-        let _ = unsafe { result::primary_ctx::release(self.device) };
-    }
+/// What is kept behind a lock is right after a panic: each change is one step.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What is done in order.
@@ -146,44 +218,44 @@ impl Drop for Event {
 /// Host memory that a card copies from and to by itself.
 pub(super) struct Pinned {
     context: Arc<Context>,
-    start: *mut u8,
+    pages: Pages,
     bytes: usize,
 }
 
-// SAFETY: it is plain memory with one owner.
-unsafe impl Send for Pinned {}
-
 impl Pinned {
     pub(super) fn new(context: &Arc<Context>, bytes: usize) -> Result<Self, DeviceError> {
-        context.enter()?;
-        // SAFETY: whoever gets the memory writes before reading: it is zeroed below.
-        let start = unsafe { result::malloc_host(bytes.max(1), 0) };
-        let start = start.map_err(failed("pin host memory"))?.cast::<u8>();
-        // SAFETY: `bytes` bytes were just taken there.
-        unsafe { start.write_bytes(0, bytes) };
+        let pages = match context.pinned.take(bytes) {
+            Some(pages) => pages,
+            None => pin(context, bytes)?,
+        };
         Ok(Self {
             context: Arc::clone(context),
-            start,
+            pages,
             bytes,
         })
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.bytes
     }
 
     /// Its bytes; no copy to or from them may be under way.
     pub(super) fn bytes(&mut self) -> &mut [u8] {
         // SAFETY: `bytes` initialised bytes with one owner.
-        unsafe { std::slice::from_raw_parts_mut(self.start, self.bytes) }
+        unsafe { std::slice::from_raw_parts_mut(self.pages.0, self.bytes) }
     }
 }
 
+fn pin(context: &Context, bytes: usize) -> Result<Pages, DeviceError> {
+    context.enter()?;
+    // SAFETY: whoever gets the memory writes before reading: it is zeroed below.
+    let start = unsafe { result::malloc_host(bytes.max(1), 0) };
+    let start = start.map_err(failed("pin host memory"))?.cast::<u8>();
+    // SAFETY: `bytes` bytes were just taken there.
+    unsafe { start.write_bytes(0, bytes) };
+    Ok(Pages(start))
+}
+
 impl Drop for Pinned {
+    /// Owners wait for copies before they drop it.
     fn drop(&mut self) {
-        if self.context.enter().is_ok() {
-            // SAFETY: taken in `new`; owners wait for copies before they drop it.
-            let _ = unsafe { result::free_host(self.start.cast::<c_void>()) };
-        }
+        let pages = Pages(self.pages.0);
+        self.context.pinned.keep(self.bytes, pages);
     }
 }

@@ -16,6 +16,8 @@ mod compiler;
 #[cfg(feature = "cuda")]
 mod handles;
 #[cfg(feature = "cuda")]
+mod module;
+#[cfg(feature = "cuda")]
 mod product;
 #[cfg(feature = "cuda")]
 mod times;
@@ -36,6 +38,8 @@ mod pass;
 mod slots;
 #[cfg(any(test, feature = "cuda"))]
 mod sources;
+#[cfg(any(test, feature = "cuda"))]
+mod spare;
 #[cfg(test)]
 mod tests;
 

@@ -10,18 +10,15 @@ use super::handles::{Event, Stream};
 #[derive(Default)]
 pub(super) struct Times {
     last: Option<Event>,
-    to_come: VecDeque<(&'static str, Event)>,
-    seconds: BTreeMap<&'static str, f64>,
+    to_come: VecDeque<(String, Event)>,
+    seconds: BTreeMap<String, f64>,
 }
 
 impl Times {
     /// What was done since the last mark was `part`.
-    pub(super) fn mark(
-        &mut self,
-        part: &'static str,
-        stream: &Arc<Stream>,
-    ) -> Result<(), DeviceError> {
-        self.to_come.push_back((part, Event::now(stream)?));
+    pub(super) fn mark(&mut self, part: &str, stream: &Arc<Stream>) -> Result<(), DeviceError> {
+        self.to_come
+            .push_back((part.to_owned(), Event::now(stream)?));
         self.settle();
         Ok(())
     }
@@ -35,7 +32,7 @@ impl Times {
         }
     }
 
-    fn next_over(&mut self) -> Option<(&'static str, Event)> {
+    fn next_over(&mut self) -> Option<(String, Event)> {
         let is_over = self
             .to_come
             .front()
@@ -48,7 +45,7 @@ impl Times {
     }
 
     /// Seconds of each part so far.
-    pub(super) fn seconds(&mut self) -> BTreeMap<&'static str, f64> {
+    pub(super) fn seconds(&mut self) -> BTreeMap<String, f64> {
         self.settle();
         self.seconds.clone()
     }

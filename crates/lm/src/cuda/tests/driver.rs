@@ -83,6 +83,19 @@ fn with_the_emulated_driver() {
             assert_eq!(found.concat().len(), truth.concat().len());
             assert!(apart < 2e-3, "{name}: {apart}");
         }
+        let kernels = model.time_kernels(&batches[0]).unwrap();
+        for kernel in [
+            "embed",
+            "layer_norm",
+            "attention_",
+            "add_logits",
+            "product ",
+        ] {
+            let timed = kernels
+                .iter()
+                .any(|(k, t)| k.starts_with(kernel) && *t > 0.0);
+            assert!(timed, "{kernel}: {kernels:?}");
+        }
         let card = model.card().unwrap();
         assert_eq!(
             (card.name.as_str(), card.capability.as_str()),

@@ -1,10 +1,10 @@
 //! A device that is host memory. Whoever makes it says what runs a kernel there.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use crate::Dtype;
 use crate::batch::Arrival;
-use crate::cuda::device::{Arg, Device, DeviceError, Launch, Memory, Product};
+use crate::cuda::device::{Arg, Device, DeviceError, Launch, Product, View};
 
 /// Between two pieces of memory lie as many bytes of NaN that nobody may touch.
 const GAP: usize = 256;
@@ -13,7 +13,6 @@ const GAP: usize = 256;
 pub(super) type Run = Box<dyn Fn(&mut Bytes, &Launch<'_>) + Send + Sync>;
 
 pub(super) struct Host {
-    dtype: Dtype,
     run: Run,
     bytes: Mutex<Bytes>,
 }
@@ -28,7 +27,7 @@ pub(super) struct Bytes {
 }
 
 impl Host {
-    pub(super) fn new(dtype: Dtype, bytes: usize, run: Run) -> Arc<Self> {
+    pub(super) fn new(dtype: Dtype, bytes: usize, run: Run) -> Self {
         let bytes = Bytes {
             dtype,
             all: vec![0xff; bytes],
@@ -36,41 +35,7 @@ impl Host {
             given: Vec::new(),
         };
         let bytes = Mutex::new(bytes);
-        Arc::new(Self { dtype, run, bytes })
-    }
-
-    /// Memory with these numbers in the compute format.
-    pub(super) fn elements(self: &Arc<Self>, values: &[f32]) -> Memory {
-        let device: Arc<dyn Device> = self.clone();
-        let memory = Memory::new(&device, values.len() * self.dtype.bytes()).unwrap();
-        let mut bytes = self.bytes.lock().unwrap();
-        for (i, x) in values.iter().enumerate() {
-            bytes.set(memory.address(), i, *x);
-        }
-        memory
-    }
-
-    /// Memory with these words.
-    pub(super) fn words(self: &Arc<Self>, words: &[u32]) -> Memory {
-        let device: Arc<dyn Device> = self.clone();
-        let floats: Vec<f32> = words.iter().map(|w| f32::from_bits(*w)).collect();
-        Memory::of(&device, &floats).unwrap()
-    }
-
-    pub(super) fn floats(self: &Arc<Self>, values: &[f32]) -> Memory {
-        let device: Arc<dyn Device> = self.clone();
-        Memory::of(&device, values).unwrap()
-    }
-
-    /// The numbers in the compute format that lie there.
-    pub(super) fn read_elements(&self, memory: &Memory) -> Vec<f32> {
-        let bytes = self.bytes.lock().unwrap();
-        let count = memory.bytes() / self.dtype.bytes();
-        (0..count).map(|i| bytes.get(memory.address(), i)).collect()
-    }
-
-    pub(super) fn read_floats(&self, memory: &Memory) -> Vec<f32> {
-        self.read(memory.address(), memory.bytes() / 4).unwrap()().unwrap()
+        Self { run, bytes }
     }
 
     /// Panics if anything was written to where nobody has memory.
@@ -183,7 +148,7 @@ impl Device for Host {
 
     fn multiply(&self, product: &Product) -> Result<(), DeviceError> {
         let memory = &mut *self.bytes.lock().unwrap();
-        let line = |view: crate::cuda::device::View, row: usize| -> Vec<f32> {
+        let line = |view: View, row: usize| -> Vec<f32> {
             let at = row * view.stride;
             (at..at + product.inner)
                 .map(|i| memory.get(view.address, i))
