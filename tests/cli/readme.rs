@@ -195,17 +195,41 @@ fn documents() -> Vec<PathBuf> {
     documents
 }
 
+/// What a link can name in a text: its headings, as the web writes them.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    headings
+        .map(|line| line.trim_start_matches('#').trim().to_lowercase())
+        .map(|heading| heading.chars().filter(kept).collect::<String>())
+        .map(|heading| heading.replace(' ', "-"))
+        .collect()
+}
+
 #[test]
 fn links_lead_somewhere() {
     for document in documents() {
-        let text = std::fs::read_to_string(repository().join(&document)).unwrap();
+        let document = repository().join(document);
+        let text = std::fs::read_to_string(&document).unwrap();
         let targets = text
             .split("](")
             .skip(1)
             .filter_map(|rest| rest.split(')').next());
-        for target in targets.filter(|t| !t.contains("://") && !t.starts_with('#')) {
-            let path = repository().join(&document).with_file_name(target);
+        for target in targets.filter(|t| !t.contains("://")) {
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let path = match file {
+                "" => document.clone(),
+                file => document.with_file_name(file),
+            };
             assert!(path.exists(), "{} links to {target}", document.display());
+            if !anchor.is_empty() {
+                let there = anchors(&std::fs::read_to_string(&path).unwrap());
+                assert!(
+                    there.contains(anchor),
+                    "{}: no {target}",
+                    document.display()
+                );
+            }
         }
     }
 }
