@@ -72,6 +72,14 @@ impl TestEnv {
         env
     }
 
+    /// The example with every kind of stage, one of which reads a file of its own.
+    pub(crate) fn every_stage() -> Self {
+        let env = Self::example("every-stage");
+        let script = "examples/every-stage/best.awk";
+        copy(&repository().join(script), &env.path(script));
+        env
+    }
+
     /// Copies the repository's files that a pipeline names, which may say `../../` for its root.
     fn copy_sources(&self, pipeline: &str) {
         let paths = pipeline.split("path: ").skip(1);

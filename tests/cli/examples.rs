@@ -47,3 +47,20 @@ fn source_code() {
 fn table() {
     assert_runs("table");
 }
+
+/// The best model of each modality, with the table's header in front.
+#[test]
+fn every_stage() {
+    let env = TestEnv::every_stage();
+    let file = "examples/every-stage/pipeline.yaml";
+    env.run(&["--file", file]).assert_done();
+    let best = env.read("examples/every-stage/outputs/best.csv");
+    assert_eq!(best.lines().count(), 1 + 2, "{best}");
+    for row in best.lines().skip(1) {
+        assert!(row.starts_with("nano-150k,"), "{best}");
+    }
+    let claims = env.read("examples/every-stage/outputs/claims.csv");
+    let verdicts = claims.lines().filter(|line| line.contains(",holds,"));
+    assert_eq!(verdicts.count(), 3, "{claims}");
+    env.run(&["--file", file]).assert_executed(&[]);
+}

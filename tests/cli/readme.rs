@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use serde_json::Value;
+
 use crate::env::{TestEnv, repository};
 
 fn read(name: &str) -> String {
@@ -96,6 +98,89 @@ fn every_command_of_the_readme_is_there_with_its_options() {
     assert_eq!(named, known);
 }
 
+/// The words between backticks in documents.
+fn words(documents: &[&str]) -> BTreeSet<String> {
+    let texts = documents.iter().map(|name| read(name));
+    let part = |c: char| !(c.is_alphanumeric() || c == '_');
+    texts
+        .flat_map(|text| {
+            let words = quoted(&text).flat_map(|quote| quote.split(part));
+            words.map(str::to_owned).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// The names of keys and of fixed values that a schema knows.
+fn names(schema: &Value, found: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(entries) => {
+            for (key, value) in entries {
+                if key == "properties" {
+                    let keys = value.as_object().into_iter().flatten();
+                    found.extend(keys.map(|(name, _)| name.clone()));
+                }
+                if key == "const" {
+                    found.extend(value.as_str().map(str::to_owned));
+                }
+                names(value, found);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| names(item, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_key_of_the_pipeline_file_is_in_the_docs() {
+    let schema = TestEnv::of("").cpipe(&["schema"]);
+    let mut known = BTreeSet::new();
+    names(&serde_json::from_slice(&schema.stdout).unwrap(), &mut known);
+    let said = words(&["docs/stages.md", "docs/commands.md", "docs/sources.md"]);
+    let lacking: Vec<&String> = known.difference(&said).collect();
+    assert!(known.len() > 100 && lacking.is_empty(), "{lacking:?}");
+}
+
+#[test]
+fn the_examples_of_the_stages_are_cut_from_one_that_runs() {
+    let whole = read("examples/every-stage/pipeline.yaml");
+    let page = read("docs/stages.md");
+    let blocks = page.split("```yaml\n").skip(1);
+    let blocks: Vec<&str> = blocks.filter_map(|rest| rest.split("```").next()).collect();
+    assert!(blocks.len() > 12, "{}", blocks.len());
+    for block in blocks {
+        assert!(whole.contains(block), "{block}");
+    }
+}
+
+#[test]
+fn every_column_of_a_table_is_in_the_docs() {
+    let env = TestEnv::every_stage();
+    let file = "examples/every-stage/pipeline.yaml";
+    env.run(&["--file", file]).assert_done();
+    let said = words(&["docs/stages.md"]);
+    let written = env.files("examples/every-stage/outputs").into_iter();
+    let written = written.filter(|(name, _)| name.contains(".csv"));
+    let mut tables: Vec<(String, Vec<u8>)> = written.collect();
+    for table in [
+        "score[model=nano-25k,step=64,modality=text]:scores.parquet",
+        "aggregate:chunks.parquet",
+        "fit:draws.parquet",
+    ] {
+        let shown = env.cpipe(&["cat", "--file", file, table, "--format", "csv"]);
+        tables.push((table.to_owned(), shown.stdout));
+    }
+    assert!(tables.len() > 8, "{}", tables.len());
+    for (table, content) in tables {
+        let header = String::from_utf8(content).unwrap();
+        for column in header.lines().next().unwrap().split(',') {
+            // Of an interval the ends are told once, by the first column that has one.
+            let of = column.trim_end_matches("_lo").trim_end_matches("_hi");
+            let told = said.contains(column) || said.contains(of);
+            assert!(told, "{table} has {column}");
+        }
+    }
+}
+
 /// README, CONTRIBUTING and everything below docs/.
 fn documents() -> Vec<PathBuf> {
     let mut documents = vec!["README.md".into(), "CONTRIBUTING.md".into()];
@@ -110,17 +195,41 @@ fn documents() -> Vec<PathBuf> {
     documents
 }
 
+/// What a link can name in a text: its headings, as the web writes them.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    headings
+        .map(|line| line.trim_start_matches('#').trim().to_lowercase())
+        .map(|heading| heading.chars().filter(kept).collect::<String>())
+        .map(|heading| heading.replace(' ', "-"))
+        .collect()
+}
+
 #[test]
 fn links_lead_somewhere() {
     for document in documents() {
-        let text = std::fs::read_to_string(repository().join(&document)).unwrap();
+        let document = repository().join(document);
+        let text = std::fs::read_to_string(&document).unwrap();
         let targets = text
             .split("](")
             .skip(1)
             .filter_map(|rest| rest.split(')').next());
-        for target in targets.filter(|t| !t.contains("://") && !t.starts_with('#')) {
-            let path = repository().join(&document).with_file_name(target);
+        for target in targets.filter(|t| !t.contains("://")) {
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let path = match file {
+                "" => document.clone(),
+                file => document.with_file_name(file),
+            };
             assert!(path.exists(), "{} links to {target}", document.display());
+            if !anchor.is_empty() {
+                let there = anchors(&std::fs::read_to_string(&path).unwrap());
+                assert!(
+                    there.contains(anchor),
+                    "{}: no {target}",
+                    document.display()
+                );
+            }
         }
     }
 }
