@@ -109,7 +109,7 @@ pub(crate) enum Command {
   cpipe show latest")]
     Show(ShowArgs),
     /// Write a node's log to stdout.
-    #[command(after_help = "Example: cpipe log 'score[model=nano-25k,step=64,modality=text]'")]
+    #[command(after_help = "Example: cpipe log best")]
     Log(LogArgs),
     /// Compare parameters, artifacts and metrics of two runs.
     #[command(after_help = "Examples:

@@ -1,7 +1,14 @@
+use std::io::ErrorKind;
+
+use cpipe_engine::graph::Node;
+use cpipe_engine::plan;
+
 use crate::cli::{LogArgs, PipelineArgs};
 use crate::error::{CliError, Kind};
 use crate::session::Session;
-use cpipe_engine::plan;
+
+/// The kind of stage that runs one.
+const PROGRAM: &str = "command";
 
 /// The log of the last attempt at what the node would be now.
 pub(crate) fn log(pipeline: &PipelineArgs, args: &LogArgs) -> Result<u8, CliError> {
@@ -19,9 +26,22 @@ pub(crate) fn log(pipeline: &PipelineArgs, args: &LogArgs) -> Result<u8, CliErro
     let key = workspace.action(index, &known)?.key().to_string();
     let path = session.cache.log(&key);
     match std::fs::read(&path) {
-        Ok(bytes) => super::print_bytes(&bytes)?,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-        Err(e) => return Err(cpipe_engine::EngineError::io("read", &path, e).into()),
+        Ok(bytes) if !bytes.is_empty() => super::print_bytes(&bytes)?,
+        Err(e) if e.kind() != ErrorKind::NotFound => {
+            return Err(cpipe_engine::EngineError::io("read", &path, e).into());
+        }
+        _ => tell_of_silence(workspace.node(index)),
     }
     Ok(0)
+}
+
+/// Says why there is nothing to print.
+#[expect(clippy::print_stderr, reason = "talk, not data")]
+fn tell_of_silence(node: &Node) {
+    let label = node.label();
+    if node.work.id().name == PROGRAM {
+        eprintln!("{label}: its program has not run, or said nothing");
+    } else {
+        eprintln!("{label} is no program: what it has to say stands in the output of the run");
+    }
 }

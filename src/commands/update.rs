@@ -1,9 +1,10 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use cpipe_engine::EngineError;
-use cpipe_engine::digest::Pin;
+use cpipe_engine::digest::{Algorithm, Pin};
 use cpipe_engine::lock::{Locked, LockedFile};
 use cpipe_engine::spec::{Location, SourceEntry};
 
@@ -20,7 +21,7 @@ pub(crate) fn update(pipeline: &PipelineArgs, args: &UpdateArgs) -> Result<u8, C
     let mut text = String::new();
     let (local, remote): (Vec<_>, Vec<_>) =
         chosen.into_iter().partition(|(_, e)| e.path().is_some());
-    update_local(&session, &local, &mut text)?;
+    update_local(&session, &local, &args.sources, &mut text)?;
     for (name, entry) in remote {
         if matches!(entry.location, Location::Hub(_)) || args.sources.contains(name) {
             update_remote(&session, name, entry, &mut text)?;
@@ -43,12 +44,16 @@ fn unreadable(name: &str, error: &EngineError) -> CliError {
 fn update_local(
     session: &Session,
     chosen: &[(&String, &SourceEntry)],
+    asked: &[String],
     text: &mut String,
 ) -> Result<(), CliError> {
     let mut edits = Vec::new();
     for (name, entry) in chosen {
-        let (Some(path), Some(pin), Some(span)) = (entry.path(), &entry.pin, &entry.pin_span)
-        else {
+        let Some(path) = entry.path() else { continue };
+        let (Some(pin), Some(span)) = (&entry.pin, &entry.pin_span) else {
+            if asked.contains(name) {
+                text.push_str(&unpinned(session, name, path)?);
+            }
             continue;
         };
         let digest = session.stats.digest(path, pin.algorithm);
@@ -59,6 +64,16 @@ fn update_local(
         }
     }
     write_edits(session, edits)
+}
+
+/// How to pin a source that follows its content.
+fn unpinned(session: &Session, name: &str, path: &Path) -> Result<String, CliError> {
+    let digest = session.stats.digest(path, Algorithm::Blake3);
+    let found = digest.map_err(|error| unreadable(name, &error))?;
+    Ok(format!(
+        "{name}: not pinned, it follows its content; `blake3: {}` beside its path would pin it\n",
+        found.hex
+    ))
 }
 
 fn update_remote(

@@ -25,6 +25,15 @@ fn json(env: &TestEnv, name: &str) -> Value {
 }
 
 #[test]
+fn sources_of_cached_results_may_be_gone_also_beside_inputs_from_stages() {
+    let env = published();
+    env.run(ARGUMENTS).assert_done();
+    env.remove("assets/published");
+    let again = env.run(ARGUMENTS);
+    assert_eq!(again.assert_done().cached.len(), 4);
+}
+
+#[test]
 fn the_published_profile_reproduces_table_1_and_judges_the_papers_claims() {
     let env = published();
     assert_eq!(env.run(ARGUMENTS).assert_done().executed.len(), 4);

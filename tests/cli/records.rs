@@ -56,7 +56,13 @@ fn a_log_has_what_a_program_said_also_when_it_failed() {
     );
     env.run(&[]).assert_done();
     assert_eq!(env.cpipe(&["log", "make"]).text(), "said\nmore\n");
-    assert_eq!(env.cpipe(&["log", "join"]).text(), "");
+    let silent = env.cpipe(&["log", "join"]);
+    assert_eq!((silent.code, silent.text()), (0, ""));
+    assert!(
+        silent
+            .stderr
+            .contains("join: its program has not run, or said nothing")
+    );
     env.replace(
         "pipeline.yaml",
         "cat made/made.txt made/made.txt",

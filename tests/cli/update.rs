@@ -41,6 +41,27 @@ fn only_the_digest_changes_in_the_file() {
 }
 
 #[test]
+fn an_unpinned_source_that_is_named_is_told_with_what_would_pin_it() {
+    let env = TestEnv::study();
+    let pinned = env.read("pipeline.yaml");
+    let line = pinned.lines().find(|l| l.contains("eval/text:")).unwrap();
+    let (loose, pin) = line.split_once(", blake3: ").unwrap();
+    env.replace("pipeline.yaml", line, &format!("{loose} }}"));
+    let output = env.cpipe(&["update", "eval/text"]);
+    output.assert_code(0);
+    let pin = pin.trim_end_matches([' ', '}']);
+    assert!(
+        output.text().contains(&format!("`blake3: {pin}`")),
+        "{}",
+        output.text()
+    );
+    assert_eq!(
+        env.cpipe(&["update"]).text(),
+        "everything is as declared and locked\n"
+    );
+}
+
+#[test]
 fn a_source_that_is_not_there_is_named_with_what_there_is() {
     let env = TestEnv::study();
     let output = env.cpipe(&["update", "eval/txet"]);

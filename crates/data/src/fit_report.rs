@@ -21,7 +21,8 @@ pub enum Convention {
     Nominal,
     /// All parameters.
     Total,
-    /// All but the two embedding matrices.
+    /// All but the two embedding matrices; written `non-embedding` in tables for readers.
+    #[serde(alias = "non-embedding")]
     NonEmbedding,
 }
 
