@@ -229,41 +229,37 @@ def run_ours(options, folder, tokens):
     return dict(run_json(command, library_path()), read_seconds=read)
 
 
+def best_time(options, work):
+    """Seconds of the fastest of some calls."""
+    import torch
+
+    finish = torch.cuda.synchronize if options.device != "cpu" else lambda: None
+    best = math.inf
+    for _ in range(13):
+        finish()
+        started = time.perf_counter()
+        work()
+        finish()
+        best = min(best, time.perf_counter() - started)
+    return best
+
+
 def matmul_rate(options):
-    """Operations a second of a large product in the same format, best of ten."""
+    """Operations a second of a large product in the same format."""
     import torch
 
     n = 8192 if options.device != "cpu" else 512
     a, b = (torch.randn(n, n, device=options.device).to(torch_dtype(options.dtype)) for _ in range(2))
-    best = math.inf
-    for _ in range(13):
-        if options.device != "cpu":
-            torch.cuda.synchronize()
-        started = time.perf_counter()
-        a @ b
-        if options.device != "cpu":
-            torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - started)
-    return 2 * n**3 / best
+    return 2 * n**3 / best_time(options, lambda: a @ b)
 
 
 def copy_rate(options):
-    """Bytes a second, read and written, of a large copy on the device, best of ten."""
+    """Bytes a second, read and written, of a large copy on the device."""
     import torch
 
-    on_card = options.device != "cpu"
-    a = torch.empty(2**30 if on_card else 2**24, dtype=torch.uint8, device=options.device)
-    b = torch.empty_like(a)
-    best = math.inf
-    for _ in range(13):
-        if on_card:
-            torch.cuda.synchronize()
-        started = time.perf_counter()
-        b.copy_(a)
-        if on_card:
-            torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - started)
-    return 2 * len(a) / best
+    n = 2**30 if options.device != "cpu" else 2**24
+    a, b = (torch.zeros(n, dtype=torch.uint8, device=options.device) for _ in range(2))
+    return 2 * n / best_time(options, lambda: b.copy_(a))
 
 
 def floors(name, shape, windows):
@@ -286,7 +282,7 @@ def floors(name, shape, windows):
         "attention": (layers * 8 * n * width, layers * 4 * width * pairs),
         "add_logits": (4 * n * vocabulary, 0),
         "finish_log_probs": (16 * n, 0),
-    }.get(name.split("_")[0] if name.startswith("attention") else name, (0, 0))
+    }.get("attention" if name.startswith("attention") else name, (0, 0))
     return moved, work
 
 
@@ -488,11 +484,14 @@ def main():
         return
     if options.packed is None:
         parser.error("the folder that pack.sh made is needed")
+    options.parts = options.parts.split(",")
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"no part {', '.join(unknown)}: expected some of {', '.join(PARTS)}")
     options.batches = [int(n) for n in options.batches.split(",")]
     options.repository = Path(__file__).resolve().parents[2]
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        for part in options.parts.split(","):
+        for part in options.parts:
             for text in PARTS[part](options, Path(folder)):
                 found[part] = text
                 options.out.write_text("".join(found.values()).lstrip())

@@ -1,14 +1,11 @@
 use std::io::ErrorKind;
 
 use cpipe_engine::graph::Node;
-use cpipe_engine::plan;
+use cpipe_engine::{command, plan};
 
 use crate::cli::{LogArgs, PipelineArgs};
 use crate::error::{CliError, Kind};
 use crate::session::Session;
-
-/// The kind of stage that runs one.
-const PROGRAM: &str = "command";
 
 /// The log of the last attempt at what the node would be now.
 pub(crate) fn log(pipeline: &PipelineArgs, args: &LogArgs) -> Result<u8, CliError> {
@@ -39,7 +36,7 @@ pub(crate) fn log(pipeline: &PipelineArgs, args: &LogArgs) -> Result<u8, CliErro
 #[expect(clippy::print_stderr, reason = "talk, not data")]
 fn tell_of_silence(node: &Node) {
     let label = node.label();
-    if node.work.id().name == PROGRAM {
+    if node.work.id().name == command::KIND {
         eprintln!("{label}: its program has not run, or said nothing");
     } else {
         eprintln!("{label} is no program: what it has to say stands in the output of the run");

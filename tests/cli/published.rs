@@ -34,6 +34,15 @@ fn sources_of_cached_results_may_be_gone_also_beside_inputs_from_stages() {
 }
 
 #[test]
+fn the_spelling_of_a_convention_in_tables_is_read_too_and_is_the_same_action() {
+    let spelled = |name: &str| format!("stages.fit.run.fit.conventions=[{name}]");
+    let env = published();
+    let run = |name: &str| env.run(&[ARGUMENTS, &["fit", "--set", &spelled(name)]].concat());
+    run("non_embedding").assert_done();
+    run("non-embedding").assert_executed(&[]);
+}
+
+#[test]
 fn the_published_profile_reproduces_table_1_and_judges_the_papers_claims() {
     let env = published();
     assert_eq!(env.run(ARGUMENTS).assert_done().executed.len(), 4);

@@ -132,19 +132,38 @@ pub(crate) fn used_outputs<'m>(
 }
 
 /// The manifests of the targets and all that they need, as far as they are on record.
+///
+/// # Errors
+/// When a source has no digest, now or earlier.
 pub fn known(
     workspace: &Workspace<'_>,
     targets: &[NodeIndex],
 ) -> Result<Vec<Option<Manifest>>, EngineError> {
+    let mut first = None;
+    let known = known_despite(workspace, targets, |error| {
+        first.get_or_insert(error);
+    });
+    first.map_or(Ok(known), Err)
+}
+
+/// The same; a node whose source has no digest is not on record, and `report` is told.
+pub(crate) fn known_despite(
+    workspace: &Workspace<'_>,
+    targets: &[NodeIndex],
+    mut report: impl FnMut(EngineError),
+) -> Vec<Option<Manifest>> {
     let mut known: Vec<Option<Manifest>> = vec![None; workspace.graph.dag.node_count()];
     for index in workspace.graph.ancestors(targets) {
-        if unmade_input(workspace, index, &known).is_none()
-            && let Resolution::Hit(_, manifest) = workspace.resolve(index, &known)?
-        {
-            known[index.index()] = Some(manifest);
+        if unmade_input(workspace, index, &known).is_some() {
+            continue;
+        }
+        match workspace.resolve(index, &known) {
+            Ok(Resolution::Hit(_, manifest)) => known[index.index()] = Some(manifest),
+            Ok(Resolution::Miss(..)) => {}
+            Err(error) => report(error),
         }
     }
-    Ok(known)
+    known
 }
 
 /// The first input of a node whose manifest is not in `known`.

@@ -18,6 +18,9 @@ use crate::stage::{
     StageContext, StageError, StageId,
 };
 
+/// The kind of stage that runs a program.
+pub const KIND: &str = "command";
+
 /// Parameters of the `command` stage.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -119,7 +122,7 @@ fn is_inside(name: &str) -> bool {
 impl Stage for Command {
     fn id(&self) -> StageId {
         StageId {
-            name: "command".into(),
+            name: KIND.into(),
             version: 1,
         }
     }

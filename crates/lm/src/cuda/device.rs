@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::packed::QUERIES;
 use crate::batch::Arrival;
 
 /// Why a card did not do what it was asked to.
@@ -69,6 +70,15 @@ impl Kernel {
             Self::FinishLogProbs => "finish_log_probs",
         };
         name.to_owned()
+    }
+
+    /// Bytes of shared memory that a block is launched with, for elements of `bytes` bytes.
+    pub(crate) fn shared(self, bytes: usize) -> usize {
+        match self {
+            // The queries, and two blocks of keys and of values, of which one is computed with.
+            Self::Attention(size) => (QUERIES + 4 * Self::keys(size)) * (size + 8) * bytes,
+            _ => 0,
+        }
     }
 
     /// Keys that the tensor kernel for heads of `size` looks at together.

@@ -4,7 +4,7 @@ use super::budget::STEP;
 use super::device::{Arg, DeviceError, Kernel, Launch, Memory, Product, TENSOR_SIZES, View};
 use super::forward::{LOGIT_ROWS, OnCard, Shape, Space};
 use super::layers::{CardLayer, CardNorm, THREADS};
-use super::packed::{Packed, QUERIES};
+use super::packed::Packed;
 use crate::Dtype;
 
 /// One batch on its way.
@@ -25,7 +25,7 @@ impl Pass<'_> {
             self.words(self.packed.at.ids),
             Shape::int(shape.width),
         ];
-        self.launch(Kernel::Embed, [tokens, 1], 128, 0, &args)?;
+        self.launch(Kernel::Embed, [tokens, 1], 128, &args)?;
         for layer in &self.card.weights.layers {
             self.layer(layer)?;
         }
@@ -90,7 +90,6 @@ impl Pass<'_> {
             Kernel::LayerNorm,
             [count.div_ceil(THREADS / 32), 1],
             THREADS,
-            0,
             &args,
         )
     }
@@ -120,14 +119,12 @@ impl Pass<'_> {
             let positions = self.words(self.packed.at.positions);
             args.extend([positions, rows, heads, size, stride, Arg::Float(scale)]);
             let grid = [self.packed.tokens.div_ceil(4), shape.heads];
-            return self.launch(Kernel::AttentionPlain, grid, 128, 0, &args);
+            return self.launch(Kernel::AttentionPlain, grid, 128, &args);
         }
         let tiles = self.words(self.packed.at.tiles);
         args.extend([tiles, Shape::int(shape.heads), stride, Arg::Float(scale)]);
-        let lines = QUERIES + 4 * Kernel::keys(shape.size);
-        let shared = lines * (shape.size + 8) * shape.dtype.bytes();
         let grid = [self.packed.tiles, shape.heads];
-        self.launch(Kernel::Attention(shape.size), grid, 128, shared, &args)
+        self.launch(Kernel::Attention(shape.size), grid, 128, &args)
     }
 
     fn rotary(&self) -> Result<(), DeviceError> {
@@ -146,13 +143,7 @@ impl Pass<'_> {
             Shape::int(shape.size),
             Shape::int(shape.half),
         ];
-        self.launch(
-            Kernel::Rotary,
-            [pairs.div_ceil(THREADS), 1],
-            THREADS,
-            0,
-            &args,
-        )
+        self.launch(Kernel::Rotary, [pairs.div_ceil(THREADS), 1], THREADS, &args)
     }
 
     /// From the second normed rows to the other columns of the branches.
@@ -184,7 +175,6 @@ impl Pass<'_> {
             Kernel::BiasGelu,
             [groups.div_ceil(THREADS), 1],
             THREADS,
-            0,
             &args,
         )
     }
@@ -229,7 +219,6 @@ impl Pass<'_> {
             Kernel::FinishLogProbs,
             [wanted.div_ceil(THREADS), 1],
             THREADS,
-            0,
             &args,
         )
     }
@@ -272,7 +261,7 @@ impl Pass<'_> {
                 Shape::int(stride),
                 Shape::int(first),
             ];
-            self.launch(Kernel::AddLogits, [count, 1], 256, 0, &args)?;
+            self.launch(Kernel::AddLogits, [count, 1], 256, &args)?;
         }
         Ok(())
     }
@@ -296,14 +285,13 @@ impl Pass<'_> {
         kernel: Kernel,
         grid: [usize; 2],
         threads: usize,
-        shared: usize,
         args: &[Arg],
     ) -> Result<(), DeviceError> {
         self.card.device.launch(&Launch {
             kernel,
             grid,
             threads,
-            shared,
+            shared: kernel.shared(self.card.shape.dtype.bytes()),
             args,
         })
     }

@@ -2,7 +2,7 @@
 
 use super::bench::Bench;
 use super::host::round;
-use super::kernels::{BYTES, DTYPES, int, launch, rounded};
+use super::kernels::{BYTES, DTYPES, int, rounded};
 use super::oracle::{attention, near, numbers, tolerance};
 use crate::batch::Rows;
 use crate::cuda::device::{Arg, Kernel, TENSOR_SIZES};
@@ -54,13 +54,7 @@ fn check_attention(dtype: Dtype, size: usize, lengths: &[usize], kernel: Kernel)
                 &[scale],
             ]
             .concat();
-            launch(
-                &bench,
-                kernel,
-                [packed.tokens.div_ceil(4), heads],
-                128,
-                &args,
-            );
+            bench.launch(kernel, [packed.tokens.div_ceil(4), heads], 128, &args);
         } else {
             let args = [
                 out.arg(),
@@ -70,7 +64,7 @@ fn check_attention(dtype: Dtype, size: usize, lengths: &[usize], kernel: Kernel)
                 int(stride),
                 scale,
             ];
-            launch(&bench, kernel, [packed.tiles, heads], 128, &args);
+            bench.launch(kernel, [packed.tiles, heads], 128, &args);
         }
         let what = format!("{}, {dtype:?}, {size}", bench.name);
         near(&what, &bench.read_elements(&out), &truth, tolerance(dtype));

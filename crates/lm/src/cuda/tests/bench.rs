@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::host::Host;
+use super::host::{Host, bits, number};
 use super::{emulator, twins};
 use crate::Dtype;
-use crate::cuda::device::{Device, Kernel, Launch, Memory};
+use crate::cuda::device::{Arg, Device, Kernel, Launch, Memory};
 
 /// A device that holds one number format.
 pub(super) struct Bench {
@@ -120,8 +120,15 @@ impl Bench {
     }
 
     /// Runs a kernel.
-    pub(super) fn launch(&self, launch: &Launch<'_>) {
-        self.device.launch(launch).unwrap();
+    pub(super) fn launch(&self, kernel: Kernel, grid: [usize; 2], threads: usize, args: &[Arg]) {
+        let launch = Launch {
+            kernel,
+            grid,
+            threads,
+            shared: kernel.shared(self.dtype.bytes()),
+            args,
+        };
+        self.device.launch(&launch).unwrap();
         self.check();
     }
 
@@ -130,28 +137,5 @@ impl Bench {
         if let Some(host) = &self.host {
             host.check();
         }
-    }
-}
-
-/// Shared memory that a kernel is launched with.
-pub(super) fn shared(kernel: Kernel) -> usize {
-    match kernel {
-        Kernel::Attention(size) => (64 + 4 * Kernel::keys(size)) * (size + 8) * 2,
-        _ => 0,
-    }
-}
-
-/// A number in a format of 16 bits.
-pub(super) fn bits(dtype: Dtype, x: f32) -> u16 {
-    match dtype {
-        Dtype::Bf16 => half::bf16::from_f32(x).to_bits(),
-        _ => half::f16::from_f32(x).to_bits(),
-    }
-}
-
-fn number(dtype: Dtype, bits: u16) -> f32 {
-    match dtype {
-        Dtype::Bf16 => half::bf16::from_bits(bits).to_f32(),
-        _ => half::f16::from_bits(bits).to_f32(),
     }
 }

@@ -80,19 +80,32 @@ impl Bytes {
     pub(super) fn get(&self, address: u64, index: usize) -> f32 {
         match self.dtype {
             Dtype::F32 => self.float(address, index),
-            Dtype::Bf16 => half::bf16::from_bits(self.half(address, index)).to_f32(),
-            Dtype::F16 => half::f16::from_bits(self.half(address, index)).to_f32(),
+            dtype => number(dtype, self.half(address, index)),
         }
     }
 
     pub(super) fn set(&mut self, address: u64, index: usize, x: f32) {
-        let bits = match self.dtype {
-            Dtype::F32 => return self.set_float(address, index, x),
-            Dtype::Bf16 => half::bf16::from_f32(x).to_bits(),
-            Dtype::F16 => half::f16::from_f32(x).to_bits(),
-        };
+        if self.dtype == Dtype::F32 {
+            return self.set_float(address, index, x);
+        }
         let at = address as usize + 2 * index;
-        self.all[at..at + 2].copy_from_slice(&bits.to_le_bytes());
+        self.all[at..at + 2].copy_from_slice(&bits(self.dtype, x).to_le_bytes());
+    }
+}
+
+/// A number in a format of 16 bits.
+pub(super) fn bits(dtype: Dtype, x: f32) -> u16 {
+    match dtype {
+        Dtype::Bf16 => half::bf16::from_f32(x).to_bits(),
+        _ => half::f16::from_f32(x).to_bits(),
+    }
+}
+
+/// What is written so.
+pub(super) fn number(dtype: Dtype, bits: u16) -> f32 {
+    match dtype {
+        Dtype::Bf16 => half::bf16::from_bits(bits).to_f32(),
+        _ => half::f16::from_bits(bits).to_f32(),
     }
 }
 
@@ -100,8 +113,7 @@ impl Bytes {
 pub(super) fn round(dtype: Dtype, x: f32) -> f32 {
     match dtype {
         Dtype::F32 => x,
-        Dtype::Bf16 => half::bf16::from_f32(x).to_f32(),
-        Dtype::F16 => half::f16::from_f32(x).to_f32(),
+        _ => number(dtype, bits(dtype, x)),
     }
 }
 

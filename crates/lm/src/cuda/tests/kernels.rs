@@ -1,32 +1,16 @@
 //! Each kernel but attention against f64, wherever it can be run.
 
-use super::bench::{Bench, bits, shared};
-use super::host::round;
+use super::bench::Bench;
+use super::host::{bits, round};
 use super::oracle::{near, numbers, tolerance};
 use crate::Dtype;
-use crate::cuda::device::{Arg, Kernel, Launch, Memory};
+use crate::cuda::device::{Arg, Kernel, Memory};
 
 pub(super) const DTYPES: [Dtype; 3] = [Dtype::F32, Dtype::Bf16, Dtype::F16];
 pub(super) const BYTES: usize = 16 << 20;
 
 pub(super) fn int(n: usize) -> Arg {
     Arg::Int(n as i32)
-}
-
-pub(super) fn launch(
-    bench: &Bench,
-    kernel: Kernel,
-    grid: [usize; 2],
-    threads: usize,
-    args: &[Arg],
-) {
-    bench.launch(&Launch {
-        kernel,
-        grid,
-        threads,
-        shared: shared(kernel),
-        args,
-    });
 }
 
 pub(super) fn rounded(dtype: Dtype, values: &[f32]) -> Vec<f32> {
@@ -41,7 +25,7 @@ fn embedding_and_conversion_are_exact() {
             let stored: Vec<u32> = table.iter().map(|x| x.to_bits()).collect();
             let (from, to) = (bench.words(&stored), bench.elements(&[9.0; 5 * 32]));
             let args = [to.arg(), from.arg(), int(0), int(5), int(24), int(32)];
-            launch(&bench, Kernel::Convert, [1, 1], 128, &args);
+            bench.launch(Kernel::Convert, [1, 1], 128, &args);
             let lines = bench.read_elements(&to);
             for (line, truth) in lines.chunks(32).zip(rounded(dtype, &table).chunks(24)) {
                 assert_eq!(
@@ -52,8 +36,7 @@ fn embedding_and_conversion_are_exact() {
                 );
             }
             let (x, ids) = (bench.floats(&[0.0; 3 * 32]), bench.words(&[4, 0, 4]));
-            launch(
-                &bench,
+            bench.launch(
                 Kernel::Embed,
                 [3, 1],
                 128,
@@ -80,7 +63,7 @@ fn halves_of_files_are_converted() {
         for bench in Bench::all(Dtype::F32, BYTES) {
             let (from, to) = (bench.words(&words), bench.elements(&[0.0; 16]));
             let args = [to.arg(), from.arg(), Arg::Int(kind), int(2), int(8), int(8)];
-            launch(&bench, Kernel::Convert, [1, 1], 128, &args);
+            bench.launch(Kernel::Convert, [1, 1], 128, &args);
             assert_eq!(bench.read_elements(&to), values, "{}", bench.name);
         }
     }
@@ -119,13 +102,7 @@ fn norms_agree_with_f64() {
                 b2b,
                 outs[1].arg(),
             ];
-            launch(
-                &bench,
-                Kernel::LayerNorm,
-                [wanted.len().div_ceil(8), 1],
-                256,
-                &args,
-            );
+            bench.launch(Kernel::LayerNorm, [wanted.len().div_ceil(8), 1], 256, &args);
             // The mean of 100 costs the stream's own digits.
             let tolerance = tolerance(dtype).max(2e-4);
             near(
@@ -198,7 +175,7 @@ fn rotation_turns_queries_and_keys_only() {
                 &sizes[..],
             ]
             .concat();
-            launch(&bench, Kernel::Rotary, [1, 1], 256, &args);
+            bench.launch(Kernel::Rotary, [1, 1], 256, &args);
             near(
                 bench.name,
                 &bench.read_elements(&memory),
@@ -244,7 +221,7 @@ fn activations_agree_with_f64() {
                 int(stride),
                 Arg::Int(tanh_form),
             ];
-            launch(&bench, Kernel::BiasGelu, [1, 1], 256, &args);
+            bench.launch(Kernel::BiasGelu, [1, 1], 256, &args);
             near(
                 bench.name,
                 &bench.read_elements(&memory),
@@ -318,9 +295,9 @@ fn log_probs(
             &sizes[..],
         ]
         .concat();
-        launch(bench, Kernel::AddLogits, [4, 1], 256, &args);
+        bench.launch(Kernel::AddLogits, [4, 1], 256, &args);
     }
     let args = [out.arg(), totals.arg(), picked.arg(), int(4)];
-    launch(bench, Kernel::FinishLogProbs, [1, 1], 256, &args);
+    bench.launch(Kernel::FinishLogProbs, [1, 1], 256, &args);
     *bench.read_floats(&out).first_chunk().unwrap()
 }
