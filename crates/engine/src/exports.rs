@@ -12,6 +12,7 @@ use crate::digest::{Algorithm, Digest};
 use crate::error::EngineError;
 use crate::graph::Node;
 use crate::manifest::{Artifact, Manifest};
+use crate::places::Places;
 use crate::stage::OutputKind;
 
 /// The copies of one `outputs/` folder.
@@ -20,20 +21,23 @@ pub(crate) struct Exports<'a> {
     stats: &'a StatCache,
     outputs: PathBuf,
     record: PathBuf,
-    /// Path → digest of what was last written there.
-    written: Mutex<BTreeMap<PathBuf, Digest>>,
+    places: Places,
+    /// Path, as [`Places`] writes it → digest of what was last written there.
+    written: Mutex<BTreeMap<String, Digest>>,
 }
 
 impl<'a> Exports<'a> {
     /// The copies below `outputs`.
     pub(crate) fn open(cache: &'a Cache, stats: &'a StatCache, outputs: &Path) -> Self {
         let record = cache.root().join("exports.json");
+        let places = Places::of_cache(cache.root());
         Self {
             cache,
             stats,
             outputs: outputs.to_owned(),
-            written: Mutex::new(read(&record)),
+            written: Mutex::new(read(&record, &places)),
             record,
+            places,
         }
     }
 
@@ -71,7 +75,7 @@ impl<'a> Exports<'a> {
                 OutputKind::File => self.cache.blobs.export(artifact.digest, path)?,
                 OutputKind::Dir => self.write_folder(path, artifact.digest)?,
             }
-            self.lock().insert(path.clone(), artifact.digest);
+            self.lock().insert(self.places.name(path), artifact.digest);
             // The copy is hashed now, while it is in memory, so that the next run need not.
             let _ = self.stats.digest(path, Algorithm::Blake3);
         }
@@ -94,7 +98,9 @@ impl<'a> Exports<'a> {
             return Ok(None);
         };
         // Bytes that the cache has can't be lost by replacing a copy of them.
-        if self.lock().get(path) == Some(&found) || self.cache.blobs.contains(found) {
+        if self.lock().get(&self.places.name(path)) == Some(&found)
+            || self.cache.blobs.contains(found)
+        {
             return Ok(None);
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -111,7 +117,7 @@ impl<'a> Exports<'a> {
     /// Adds what was written now to the record; other runs may have added to it meanwhile.
     pub(crate) fn save(&self) -> Result<(), EngineError> {
         let written = self.lock();
-        let earlier = read(&self.record);
+        let earlier = read(&self.record, &self.places);
         if written
             .iter()
             .all(|(path, digest)| earlier.get(path) == Some(digest))
@@ -119,20 +125,23 @@ impl<'a> Exports<'a> {
             return Ok(());
         }
         let _alone = self.cache.lock_file("exports.lock")?;
-        let mut all = read(&self.record);
+        let mut all = read(&self.record, &self.places);
         all.extend(written.iter().map(|(path, digest)| (path.clone(), *digest)));
         let text = serde_json::to_vec_pretty(&all).expect("digests are plain data");
         write_atomically(&self.record, &text)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<PathBuf, Digest>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Digest>> {
         self.written
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
-fn read(record: &Path) -> BTreeMap<PathBuf, Digest> {
+/// What is on record.
+fn read(record: &Path, places: &Places) -> BTreeMap<String, Digest> {
     let text = std::fs::read(record).unwrap_or_default();
-    serde_json::from_slice(&text).unwrap_or_default()
+    let written: BTreeMap<String, Digest> = serde_json::from_slice(&text).unwrap_or_default();
+    let written = written.into_iter();
+    written.map(|(k, v)| (places.renewed(k), v)).collect()
 }

@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::cell::Cell;
 use crate::digest::{Digest, Pin};
 use crate::error::without_path;
+use crate::places::Places;
 
 /// Name and version of a stage's behaviour.
 ///
@@ -380,6 +381,17 @@ impl Report {
         Self {
             facts: facts.into_iter().collect(),
             ..Self::default()
+        }
+    }
+
+    /// The report as it is written into a cache: without absolute paths.
+    pub(crate) fn shared(&self, places: &Places) -> Self {
+        let facts = self.facts.iter();
+        Self {
+            facts: facts
+                .map(|(name, value)| (name.clone(), places.hide_in_json(value)))
+                .collect(),
+            ..self.clone()
         }
     }
 }
