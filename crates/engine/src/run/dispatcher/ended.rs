@@ -84,7 +84,7 @@ impl Dispatcher<'_> {
         });
         self.state[index.index()] = State::Ready;
         let ready = Ready {
-            action: self.workspace.action(index, &self.known)?,
+            action: self.action_to_run(index)?,
             reason: Reason::Retried(attempt),
             passed_over: 0,
         };
@@ -153,7 +153,11 @@ impl Dispatcher<'_> {
         self.missing.insert(down, first);
         self.summary.failed += 1;
         let message = &format!("it needs {because}, which is not in the cache");
-        let hint = format!("`cpipe run '{because}'` makes it");
+        let command = match self.options.command.as_str() {
+            "" => "cpipe run",
+            command => command,
+        };
+        let hint = format!("`{command} '{because}'` makes it");
         self.tell(&Event::NodeFailed {
             node,
             message,
