@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 pub use action_cache::{ActionCache, CacheStatus, MissGuard};
 pub use blob_store::BlobStore;
 pub use files::write_atomically;
-pub use gc::{GcOptions, GcReport, collect_garbage};
+pub use gc::{DEAR, GcOptions, GcReport, KeptRun, collect_garbage};
 pub(crate) use stat_cache::source_files;
 pub use stat_cache::{StatCache, files_below};
 pub use usage::{StageUsage, usage};
