@@ -86,7 +86,11 @@ fn update_local<'s>(
 
 /// What a source is; once it is gone, what it was.
 fn to_pin(session: &Session, name: &str, path: &Path) -> Result<Pin, CliError> {
-    let last = || session.workspace().last_seen(path)?.parse().ok();
+    // Behind the digest a text may say more of what entered the key.
+    let last = || {
+        let text = session.workspace().last_seen(path)?;
+        text.split(' ').next()?.parse().ok()
+    };
     if let (true, Some(pin)) = (is_gone(path), last()) {
         return Ok(pin);
     }

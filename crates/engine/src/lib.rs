@@ -13,9 +13,11 @@ pub mod error;
 pub mod event;
 mod execute;
 pub mod explain;
-mod exports;
+pub mod exports;
 pub mod graph;
+mod input_files;
 pub mod lock;
+pub mod log;
 pub mod manifest;
 pub mod places;
 pub mod plan;
@@ -28,6 +30,7 @@ pub mod spec;
 pub mod stage;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod tree;
 pub mod why;
 
 pub use action::{Action, ActionKey};
@@ -35,6 +38,7 @@ pub use cache::Cache;
 pub use cell::Cell;
 pub use digest::Digest;
 pub use error::EngineError;
+pub use input_files::InputFiles;
 pub use lock::Lock;
 pub use manifest::{Artifact, Manifest};
 pub use stage::{Inputs, OutputDir, Report, Resources, Stage, StageContext, StageError, StageId};

@@ -101,7 +101,7 @@ impl Workspace<'_> {
             let prefix = self.input_name(node, &edge.role, up);
             for (name, artifact) in used_outputs(known[up.index()].as_ref(), edge.output.as_deref())
             {
-                inputs.insert(format!("{prefix}/{name}"), artifact.digest.hex());
+                inputs.insert(format!("{prefix}/{name}"), artifact.identity());
             }
         }
         for source in node.work.sources() {
@@ -135,19 +135,14 @@ impl Workspace<'_> {
             return Ok(pin.to_string());
         }
         let text = if look && !is_gone(&source.path) {
-            self.digest_there(&source.path)?
+            let pin = self.stats.digest(&source.path, Algorithm::Blake3)?;
+            source.identity(&pin)
         } else {
             self.last_seen(&source.path)
                 .unwrap_or_else(|| NEVER_SEEN.to_owned())
         };
         self.seen.note(&source.path, &text);
         Ok(text)
-    }
-
-    /// By what the content at a path enters a key.
-    fn digest_there(&self, path: &Path) -> Result<String, EngineError> {
-        let pin = self.stats.digest(path, Algorithm::Blake3)?;
-        Ok(pin.to_string())
     }
 
     /// By what a source entered keys when it was last seen: as cpipe.lock says, which moves with the

@@ -126,7 +126,7 @@ fn below(
     let mut makers: BTreeMap<String, Vec<ActionKey>> = BTreeMap::new();
     for (key, result) in all {
         for artifact in result.manifest.outputs.values() {
-            makers.entry(artifact.digest.hex()).or_default().push(*key);
+            makers.entry(artifact.identity()).or_default().push(*key);
         }
     }
     let mut found: BTreeSet<ActionKey> = BTreeSet::new();
