@@ -153,12 +153,12 @@ fn run_of(
     session: &Session,
     keys: &BTreeMap<&str, ActionKey>,
 ) -> Result<Option<(RunRecord, Digest)>, CliError> {
-    let asked = session.asked();
+    let profile = session.profile();
     let mut checked = BTreeMap::new();
     let mut idle = None;
     for run in records::runs(&session.cache)?.into_iter().rev() {
         let Some(table) = run.table else { continue };
-        if run.state != RunState::Done || !run.info.is_of_the_same_pipeline(&asked) {
+        if run.state != RunState::Done || run.info.profile != profile {
             continue;
         }
         let same = checked.entry(table).or_insert_with(|| {

@@ -388,6 +388,34 @@ fn only_in_a_folder_without_a_cache_names_the_cache() {
 }
 
 #[test]
+fn only_names_a_source_that_nobody_remembers() {
+    let env = ran_study();
+    env.remove("study/cpipe.lock");
+    env.remove("study/cache/v1/stat.json");
+    let output = env.cpipe_in("study", &["run", "--only", "count"]);
+    output.assert_code(20);
+    let words = "/study/models/a, and cpipe.lock does not say what that was";
+    assert!(output.stderr.contains(words), "{}", output.stderr);
+}
+
+#[test]
+fn a_study_whose_cache_is_elsewhere_moves_too() {
+    let env = study_in("study", STUDY);
+    let cache = env.path("big/cache");
+    let cache = cache.to_str().unwrap();
+    env.cpipe_in("study", &["run", "--cache", cache])
+        .assert_code(0);
+    let outputs = env.files("study/outputs");
+    move_to(&env, "study", "elsewhere");
+    remove_sources(&env, "elsewhere");
+    for command in ["plan", "run", "report"] {
+        env.cpipe_in("elsewhere", &[command, "--cache", cache])
+            .assert_code(0);
+    }
+    assert_eq!(env.files("elsewhere/outputs").len(), outputs.len());
+}
+
+#[test]
 fn a_hint_can_be_pasted() {
     let env = study_in("study", STUDY);
     move_to(&env, "study/pipeline.yaml", "study/other file.yaml");

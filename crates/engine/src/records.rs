@@ -47,7 +47,7 @@ pub struct RunInfo {
 
 impl RunInfo {
     /// Whether it is a run of the same pipeline file, as far as that is on record, and profile.
-    pub fn is_of_the_same_pipeline(&self, other: &Self) -> bool {
+    fn is_of_the_same_pipeline(&self, other: &Self) -> bool {
         let is_unknown = self.file.is_empty() || other.file.is_empty();
         self.profile == other.profile && (is_unknown || self.file == other.file)
     }

@@ -31,7 +31,19 @@ impl History {
 
     /// The key that a node had when it was last up to date.
     pub fn latest(&self, label: &str) -> Option<ActionKey> {
-        let read = || Latest::find(&self.folder, &self.of).unwrap_or_default();
+        let find = |of: &RunInfo| Latest::find(&self.folder, of).unwrap_or_default();
+        let read = || {
+            let own = find(&self.of);
+            if own.keys.is_empty() {
+                // The file may have had another name, or lain elsewhere.
+                let of = RunInfo {
+                    file: String::new(),
+                    ..self.of.clone()
+                };
+                return find(&of);
+            }
+            own
+        };
         self.latest.get_or_init(read).get(label)
     }
 
