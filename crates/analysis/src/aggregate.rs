@@ -1,9 +1,10 @@
 //! The `aggregate` stage: one row per cell and protocol, with intervals over chunks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cpipe_data::observations::Observation;
 use cpipe_data::scores::{self, ChunkScore, ModelFacts};
+use cpipe_engine::spec::whole_number;
 use cpipe_engine::stage::{
     InputNode, Inputs, OutputDir, OutputSpec, Report, Role, Roles, Stage, StageContext, StageError,
     StageId,
@@ -187,9 +188,9 @@ fn read_cell(node: &InputNode) -> Result<CellScores, AnalysisError> {
     };
     let step = axis("step")?;
     let digits = step.strip_prefix("step").unwrap_or(&step);
-    let step = digits
-        .parse()
-        .map_err(|_| AnalysisError::Cells(format!("the step `{step}` is not a whole number")))?;
+    let step = whole_number(digits)
+        .and_then(|step| u64::try_from(step).ok())
+        .ok_or_else(|| AnalysisError::Cells(format!("the step `{step}` is not a whole number")))?;
     let path = file("model.json")?;
     let text = std::fs::read(path).map_err(|e| AnalysisError::io(path, e))?;
     let facts = serde_json::from_slice(&text)
@@ -213,6 +214,22 @@ fn check_sizes(cells: &[CellScores]) -> Result<(), AnalysisError> {
             let model = &cell.model;
             let message =
                 format!("model `{model}` has {size} parameters in one cell and {found} in another");
+            return Err(AnalysisError::Cells(message));
+        }
+    }
+    Ok(())
+}
+
+/// No two cells may be one: steps in two spellings, such as `'64'` and `'064'`, are one number.
+fn check_repeats(cells: &[CellScores]) -> Result<(), AnalysisError> {
+    let mut seen = BTreeSet::new();
+    for cell in cells {
+        let (model, step, modality) = (&cell.model, cell.step, &cell.modality);
+        if !seen.insert((model, step, modality)) {
+            let message = format!(
+                "two cells are model `{model}` at step {step} for `{modality}`: \
+                 the axis `step` has this step in two spellings; keep one of them"
+            );
             return Err(AnalysisError::Cells(message));
         }
     }
@@ -264,6 +281,7 @@ impl Stage for Aggregate {
         let nodes = inputs.many("scores");
         let cells: Vec<CellScores> = nodes.iter().map(read_cell).collect::<Result<_, _>>()?;
         check_sizes(&cells)?;
+        check_repeats(&cells)?;
         let protocols = protocols(&cells);
         let modalities: Vec<&str> = {
             let mut names: Vec<&str> = Vec::new();
