@@ -1,6 +1,6 @@
 //! What the user is told when something is wrong, and with which exit code.
 
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal};
 use std::path::Path;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
@@ -117,15 +117,28 @@ impl From<EngineError> for CliError {
                 Kind::Cache,
                 Some("`cpipe verify --repair` takes out what is damaged"),
             ),
-            EngineError::Io { .. } => (
+            EngineError::Io { source, .. } => (Kind::Cache, io_hint(source.kind())),
+            EngineError::Entry { fault, .. } => (Kind::Spec, Some(fault.hint())),
+            EngineError::ReadOnly { .. } => (
                 Kind::Cache,
-                Some(
-                    "check that the folder exists, that you may write to it, and that the disk is not full",
-                ),
+                Some("ask for the right to write to it, or name another cache with --cache"),
             ),
             _ => (Kind::Cache, None),
         };
         Self::new(kind, &error.to_string(), hint)
+    }
+}
+
+/// What helps against what the operating system said.
+fn io_hint(kind: ErrorKind) -> Option<&'static str> {
+    match kind {
+        ErrorKind::NotFound => Some("check the path: there is nothing"),
+        ErrorKind::PermissionDenied => Some("check that this user has the right to it"),
+        ErrorKind::ReadOnlyFilesystem => Some("its file system is mounted read-only"),
+        ErrorKind::StorageFull => Some("the disk that it is on is full: free some space"),
+        ErrorKind::QuotaExceeded => Some("the quota of this user is used up: free some space"),
+        ErrorKind::NotADirectory => Some("a part of the path is a file and no folder"),
+        _ => None,
     }
 }
 

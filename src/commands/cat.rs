@@ -4,6 +4,7 @@ use cpipe_analysis::table;
 use cpipe_engine::EngineError;
 use cpipe_engine::manifest::Manifest;
 use cpipe_engine::plan::Workspace;
+use cpipe_engine::stage::OutputKind;
 
 use crate::cli::{CatArgs, PipelineArgs, TableFormat};
 use crate::error::{CliError, Kind};
@@ -47,15 +48,17 @@ pub(super) fn blob_path(
     if let Some(artifact) = manifest.outputs.get(output) {
         return blobs.verified(artifact.digest).map_err(unreadable);
     }
-    if let Some((folder, file)) = output.split_once('/')
-        && let Some(artifact) = manifest.outputs.get(folder)
-        && let Some(digest) = blobs
-            .listing(artifact.digest)
-            .map_err(unreadable)?
-            .0
-            .get(file)
-    {
-        return blobs.verified(*digest).map_err(unreadable);
+    for (at, _) in output.match_indices('/') {
+        if let Some(artifact) = manifest.outputs.get(&output[..at])
+            && artifact.kind == OutputKind::Dir
+            && let Some(digest) = blobs
+                .listing(artifact.digest)
+                .map_err(unreadable)?
+                .files()
+                .get(&output[at + 1..])
+        {
+            return blobs.verified(**digest).map_err(unreadable);
+        }
     }
     let known: Vec<&str> = manifest.outputs.keys().map(String::as_str).collect();
     let message = format!("{node} has no output `{output}`");

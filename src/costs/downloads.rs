@@ -45,7 +45,7 @@ impl Downloads {
         }
         let from_hub = |entry: &&SourceEntry| matches!(entry.location, Location::Hub(_));
         let shared = needed.iter().any(from_hub)
-            && cpipe_corpus::copies_take_no_space(
+            && cpipe_engine::tree::shares_blocks(
                 &cpipe_corpus::hub_cache(),
                 &session.cache.root().join("tmp"),
             );

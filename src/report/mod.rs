@@ -32,7 +32,6 @@ use std::path::PathBuf;
 
 use cpipe_engine::EngineError;
 use cpipe_engine::cache::write_atomically;
-use cpipe_engine::records;
 use cpipe_engine::run::Summary;
 use cpipe_engine::spec::REPORT;
 
@@ -59,9 +58,10 @@ pub(crate) fn refresh(session: &Session, summary: &Summary) -> Result<Option<Pat
     if session.pipeline.report.is_none() {
         return Ok(None);
     }
-    let table = records::run(&session.cache, &summary.run).and_then(|run| run.table);
     let is_current = summary.executed == 0
-        && table.is_some_and(|table| Stamp::of(session, table).is_on(&path(session)));
+        && summary
+            .table
+            .is_some_and(|table| Stamp::of(session, table).is_on(&path(session)));
     if is_current {
         return Ok(None);
     }

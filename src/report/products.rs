@@ -85,12 +85,12 @@ fn files(
 
 fn folder(session: &Session, path: &str, digest: Digest) -> Result<Vec<ProductFile>, CliError> {
     let listing = session.cache.blobs.listing(digest)?;
-    let file = |(name, digest): (String, Digest)| ProductFile {
+    let file = |(name, digest): (String, &Digest)| ProductFile {
         path: format!("{path}/{name}"),
-        digest,
+        digest: *digest,
         size: None,
     };
-    Ok(listing.0.into_iter().map(file).collect())
+    Ok(listing.files().into_iter().map(file).collect())
 }
 
 /// Stages above a node with the number of their nodes, the nearest first.

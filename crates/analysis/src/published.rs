@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cpipe_data::observations::{COLUMNS, Observation};
+use cpipe_engine::InputFiles;
 use cpipe_engine::stage::{
     Inputs, OutputDir, OutputSpec, Report, Roles, SourceFile, Stage, StageContext, StageError,
     StageId,
@@ -265,8 +266,8 @@ impl Stage for Table {
         outputs: &OutputDir,
         _context: &StageContext<'_>,
     ) -> Result<Report, StageError> {
-        let files: Vec<_> = inputs.sources.values().flatten().collect();
-        let [(_, path)] = files.as_slice() else {
+        let files = inputs.sources.values().next();
+        let Some(path) = files.and_then(InputFiles::only) else {
             let message = format!("`{}` is a folder, expected a CSV file", self.params.source);
             return Err(StageError::failed(message));
         };

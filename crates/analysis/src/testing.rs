@@ -5,6 +5,7 @@ use std::path::Path;
 
 use cpipe_data::law_report::Parameter;
 use cpipe_data::observations::Observation;
+use cpipe_engine::InputFiles;
 use cpipe_engine::cell::Cell;
 use cpipe_engine::digest::Digest;
 use cpipe_engine::stage::{InputArtifact, InputNode, Inputs, OutputDir, Stage, StageContext};
@@ -62,7 +63,7 @@ pub(crate) fn node(folder: &Path) -> InputNode {
         let name = file.file_name().to_string_lossy().into_owned();
         let artifact = InputArtifact {
             digest: Digest::of(b""),
-            files: BTreeMap::from([(name.clone(), file.path())]),
+            files: InputFiles::file(&name, &file.path(), false),
         };
         (name, artifact)
     });

@@ -91,14 +91,12 @@ impl Stage for Download {
             return self.fetch(&folder, context);
         }
         let mut report = Report::default();
-        for (name, path) in inputs.sources.values().flatten() {
-            context.check_cancelled()?;
-            let target = folder.join(name);
-            let parent = target.parent().unwrap_or(&folder);
-            fs_err::create_dir_all(parent).map_err(|e| StageError::io(parent, e))?;
-            reflink_copy::reflink_or_copy(path, &target).map_err(|e| StageError::io(path, e))?;
-            if let Some(digest) = inputs.hashed.get(path) {
-                report.digests.insert(format!("files/{name}"), *digest);
+        for files in inputs.sources.values() {
+            files.place_below(&folder)?;
+            for (name, path) in files.by_name() {
+                if let Some(digest) = inputs.hashed.get(path) {
+                    report.digests.insert(format!("files/{name}"), *digest);
+                }
             }
         }
         Ok(report)

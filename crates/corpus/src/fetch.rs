@@ -1,12 +1,13 @@
 //! Remote sources: finding out what one is, and bringing its files.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use cpipe_engine::digest::{Algorithm, Pin};
 use cpipe_engine::lock::{Locked, Origin, today};
 use cpipe_engine::spec::{Location, SourceEntry, Take, Unpack, UrlSource, without_query};
+use cpipe_engine::tree::{self, Links, copy_file};
+use cpipe_engine::{EngineError, InputFiles};
 
 use crate::error::CorpusError;
 use crate::http::{Client, HttpError, Patience, Proxies, Remote, Wanted, download};
@@ -136,9 +137,9 @@ impl<'f> Fetcher<'f> {
             let size = locked.filter(|l| l.served.is_some()).map(|l| l.size);
             self.stage(source, digest.as_ref(), size, &staging)?;
         }
-        for (name, path) in files_below(&staging.files)? {
-            copy(&path, &target.join(name))?;
-        }
+        let files = tree::walk(&staging.files, Links::OfCopy).map_err(engine)?;
+        let files = InputFiles::folder(files);
+        files.place(target).map_err(engine)?;
         staging.clear()
     }
 
@@ -250,36 +251,14 @@ fn empty_folder(folder: &Path) -> Result<(), CorpusError> {
 fn copy(from: &Path, to: &Path) -> Result<(), CorpusError> {
     let parent = to.parent().unwrap_or(to);
     fs_err::create_dir_all(parent).map_err(|e| CorpusError::io(parent, e))?;
-    reflink_copy::reflink_or_copy(from, to).map_err(|e| CorpusError::io(to, e))?;
-    Ok(())
-}
-
-/// Whether a file of the folder `from`, copied to the existing folder `to`, shares its blocks: tried
-/// out with a file of one byte.
-pub fn copies_take_no_space(from: &Path, to: &Path) -> bool {
-    let there = from.ancestors().find(|folder| folder.is_dir());
-    let disk = |folder: &Path| std::fs::metadata(folder).map(|meta| meta.dev()).ok();
-    if there.and_then(disk) != disk(to) {
-        return false;
-    }
-    let tried = || {
-        let dir = tempfile::tempdir_in(to)?;
-        let (one, other) = (dir.path().join("one"), dir.path().join("other"));
-        std::fs::write(&one, b"x")?;
-        reflink_copy::reflink(&one, &other)
-    };
-    tried().is_ok()
+    copy_file(from, to, false).map_err(|e| CorpusError::io(to, e))
 }
 
 fn listing_of(folder: &Path, algorithm: Algorithm) -> Result<Pin, CorpusError> {
-    let mut listing = BTreeMap::new();
-    for (name, path) in files_below(folder)? {
-        let hex = algorithm.hash_file(&path);
-        listing.insert(name, hex.map_err(|e| CorpusError::io(&path, e))?);
-    }
-    Ok(Pin::of_listing(algorithm, &listing))
+    let hash = |path: &Path| algorithm.hash_file(path);
+    tree::pin(folder, Links::OfCopy, algorithm, hash).map_err(engine)
 }
 
-fn files_below(folder: &Path) -> Result<BTreeMap<String, PathBuf>, CorpusError> {
-    cpipe_engine::cache::files_below(folder).map_err(|e| CorpusError::Engine(e.to_string()))
+fn engine(error: EngineError) -> CorpusError {
+    CorpusError::Engine(error.to_string())
 }

@@ -17,7 +17,7 @@ mod unpack;
 pub use chunk::{Chunk, ChunkParams, Crops, Csv, Decoder, Files, Order, Patch};
 pub use download::Download;
 pub use error::CorpusError;
-pub use fetch::{Fetcher, copies_take_no_space};
+pub use fetch::Fetcher;
 pub use http::HttpError;
 pub use hub::{hub_cache, hub_file, missing_bytes};
 pub use staging::{Cleared, clear_downloads};

@@ -38,7 +38,7 @@ fn run(folder: &Path, params: ChunkParams, out: &Path) -> Result<ChunkSet, Stage
         .collect();
     let artifact = InputArtifact {
         digest: Digest::of(b""),
-        files,
+        files: files.into_iter().collect(),
     };
     let node = InputNode {
         cell: Cell::default(),

@@ -1,10 +1,11 @@
 //! Digests: what content is, as a type.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::tree::Tree;
 
 /// BLAKE3 hash of some content.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -143,8 +144,8 @@ impl Hasher {
 
 /// The digest that a source is declared to have.
 ///
-/// Of a file: the hash of its bytes. Of a folder: the hash of a listing with one line
-/// `HEX  RELATIVE/PATH` per file, sorted by path bytes, as `b3sum` or `sha256sum` prints it.
+/// Of a file: the hash of its bytes. Of a folder: the hash of its [listing](crate::tree), which for
+/// plain files is what `b3sum` or `sha256sum` prints.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Pin {
     /// Hash function.
@@ -154,13 +155,14 @@ pub struct Pin {
 }
 
 impl Pin {
-    /// The pin of a folder whose files (relative path → hexadecimal hash) are these.
-    pub fn of_listing(algorithm: Algorithm, files: &BTreeMap<String, String>) -> Self {
-        let mut text = String::new();
-        for (path, hex) in files {
-            text.extend([hex, "  ", path, "\n"]);
-        }
-        let hex = algorithm.hash(text.as_bytes());
+    /// The pin of a folder whose files (relative path → hexadecimal hash) are these, none of them
+    /// executable.
+    pub fn of_files(
+        algorithm: Algorithm,
+        files: impl IntoIterator<Item = (String, String)>,
+    ) -> Self {
+        let tree = Tree::of_files(files);
+        let hex = algorithm.hash(tree.to_text(algorithm).as_bytes());
         Self { algorithm, hex }
     }
 }
@@ -257,8 +259,8 @@ mod tests {
 
     #[test]
     fn a_pin_is_read_as_it_is_shown() {
-        let files = BTreeMap::from([("b/x".to_owned(), "1".repeat(64))]);
-        let pin = Pin::of_listing(Algorithm::Sha256, &files);
+        let files = [("b/x".to_owned(), "1".repeat(64))];
+        let pin = Pin::of_files(Algorithm::Sha256, files);
         let line = format!("{}  b/x\n", "1".repeat(64));
         assert_eq!(pin.hex, sha256(line.as_bytes()));
         assert_eq!(pin.to_string().parse(), Ok(pin));

@@ -4,12 +4,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
+use crate::tree::{Fault, shown};
 
 /// A failure of the cache, the file system, or a request that can't be met.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The operating system refused.
-    #[error("cannot {doing} {}: {source}", path.display())]
+    #[error("cannot {doing} {}: {source}", shown(path))]
     Io {
         /// What was being done, as a verb: `read`, `write`.
         doing: &'static str,
@@ -17,6 +18,22 @@ pub enum EngineError {
         path: PathBuf,
         /// What the operating system said.
         source: io::Error,
+    },
+    /// An entry of a folder that can't be stored.
+    #[error("{} {fault}", shown(path))]
+    Entry {
+        /// The entry.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+    /// The cache can't be written to, and something has to be.
+    #[error("the cache in {} cannot be written, and {needed}", path.display())]
+    ReadOnly {
+        /// The cache.
+        path: PathBuf,
+        /// What has to be written.
+        needed: String,
     },
     /// A blob is missing or its content is not what its name says.
     #[error("blob {digest} is missing or damaged")]
@@ -52,6 +69,14 @@ impl EngineError {
             doing,
             path: path.to_owned(),
             source: without_path(source),
+        }
+    }
+
+    /// An entry that can't be stored.
+    pub fn entry(path: &Path, fault: Fault) -> Self {
+        Self::Entry {
+            path: path.to_owned(),
+            fault,
         }
     }
 }

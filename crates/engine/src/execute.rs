@@ -3,26 +3,27 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use petgraph::graph::NodeIndex;
 
 use crate::action::{Action, ActionKey};
-use crate::cache::{Cache, CacheStatus, source_files};
+use crate::cache::{Cache, CacheStatus};
 use crate::digest::Algorithm;
 use crate::error::EngineError;
 use crate::event::{Event, EventSink};
 use crate::graph::Node;
-use crate::manifest::{Artifact, Execution, Listing, Manifest};
+use crate::input_files::InputFiles;
+use crate::log::Log;
+use crate::manifest::{Artifact, Execution, Manifest};
 use crate::plan::{Workspace, used_outputs};
 use crate::stage::{
-    InputArtifact, InputNode, Inputs, OutputDir, OutputKind, Programs, Report, StageContext,
-    StageError,
+    InputArtifact, InputNode, Inputs, OutputDir, OutputKind, OutputSpec, Programs, Report,
+    SourceFile, StageContext, StageError,
 };
+use crate::tree::{self, Fault, Links};
 
 /// What an execution needs besides the workspace.
 pub(crate) struct Job<'j> {
@@ -67,7 +68,12 @@ pub(crate) enum Stop {
 
 impl From<EngineError> for Stop {
     fn from(error: EngineError) -> Self {
-        Self::Failed(error.to_string(), None)
+        match &error {
+            EngineError::Entry { fault, .. } => {
+                Self::Failed(error.to_string(), Some(fault.hint().to_owned()))
+            }
+            other => Self::Failed(other.to_string(), None),
+        }
     }
 }
 
@@ -93,7 +99,7 @@ fn try_execute(
     };
     let inputs = gather(workspace, job)?;
     let started = Instant::now();
-    let folder = cache.temp_dir()?;
+    let folder = cache.node_folder()?;
     let place = Place {
         folder: folder.path(),
         lock: guard.lock(),
@@ -109,7 +115,7 @@ fn try_execute(
     };
     guard.record(&manifest)?;
     // A scratch folder that stays behind is cleared when the same action next starts.
-    let _ = std::fs::remove_dir_all(cache.scratch(&job.key.to_string()));
+    let _ = tree::remove(&cache.scratch(&job.key.to_string()));
     Ok(Outcome::Executed(Executed { manifest, seconds }))
 }
 
@@ -178,8 +184,8 @@ fn gather(workspace: &Workspace<'_>, job: &Job<'_>) -> Result<Inputs, Stop> {
     let node = workspace.node(job.index);
     check_sources(workspace, node, &job.action)?;
     for source in node.work.sources() {
-        let files = source_files(&source.path)?;
-        for path in files.values() {
+        let files = open_source(&source)?;
+        for path in files.by_name().values() {
             if let Some(digest) = workspace.stats.hashed(path) {
                 inputs.hashed.insert(path.clone(), digest);
             }
@@ -204,20 +210,37 @@ fn open_artifact(
     let files = match artifact.kind {
         OutputKind::File => {
             let path = cache.blobs.verified(artifact.digest)?;
-            BTreeMap::from([(name.to_owned(), path)])
+            InputFiles::file(name, &path, artifact.executable)
         }
-        OutputKind::Dir => cache
-            .blobs
-            .listing(artifact.digest)?
-            .0
-            .into_iter()
-            .map(|(name, digest)| Ok((name, cache.blobs.verified(digest)?)))
-            .collect::<Result<_, EngineError>>()?,
+        OutputKind::Dir => {
+            let listing = cache.blobs.listing(artifact.digest)?;
+            let tree = listing.try_map(|_, digest| cache.blobs.verified(*digest))?;
+            InputFiles::folder(tree)
+        }
     };
     Ok(InputArtifact {
         digest: artifact.digest,
         files,
     })
+}
+
+/// The files of a source. Of a pinned file the digest says all, so it is not executable.
+fn open_source(source: &SourceFile) -> Result<InputFiles, EngineError> {
+    if source.path.is_dir() {
+        return Ok(InputFiles::folder(tree::walk(
+            &source.path,
+            Links::OfSource,
+        )?));
+    }
+    let meta = std::fs::metadata(&source.path);
+    let meta = meta.map_err(|e| EngineError::io("read", &source.path, e))?;
+    let name = source
+        .path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy();
+    let executable = source.pin.is_none() && tree::is_executable(&meta);
+    Ok(InputFiles::file(&name, &source.path, executable))
 }
 
 /// Refuses source files that are not what the action was keyed by: before it runs because the
@@ -228,7 +251,8 @@ fn check_sources(workspace: &Workspace<'_>, node: &Node, action: &Action) -> Res
             .pin
             .as_ref()
             .map_or(Algorithm::Blake3, |p| p.algorithm);
-        let found = workspace.stats.digest(&source.path, algorithm)?.to_string();
+        let pin = workspace.stats.digest(&source.path, algorithm)?;
+        let found = source.identity(&pin);
         let expected = &action.inputs[&format!("source {}", source.name)];
         if found != *expected {
             let path = source.path.display();
@@ -277,14 +301,16 @@ fn run_stage(
         cancelled: &|| job.cancel.load(Ordering::Relaxed) || is_late(),
         programs: Programs {
             key: &key,
-            log: Some(&log.path),
+            log: Some(&log),
             lock: Some(place.lock),
             trace: job.trace,
         },
     };
     let outputs = OutputDir::new(place.folder.to_owned());
     let run = || node.work.run(inputs, &outputs, &context);
-    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
+    let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+    log.finish();
+    match ran {
         Ok(Ok(report)) => Ok(report),
         Ok(Err(StageError::Cancelled)) if !job.cancel.load(Ordering::Relaxed) => {
             let limit = node.policy.timeout.unwrap_or_default();
@@ -298,35 +324,6 @@ fn run_stage(
         Ok(Err(StageError::Failed { message, hint })) => Err(Stop::Failed(message, hint)),
         Ok(Err(error @ StageError::Io { .. })) => Err(Stop::Failed(error.to_string(), None)),
         Err(panic) => Err(Stop::Failed(bug(panic.as_ref()), None)),
-    }
-}
-
-/// The log of a node's attempt; made when the first line comes.
-struct Log {
-    path: PathBuf,
-    file: Mutex<Option<File>>,
-}
-
-impl Log {
-    fn create(path: PathBuf) -> Result<Self, EngineError> {
-        if path.exists() {
-            fs_err::remove_file(&path).map_err(|e| EngineError::io("replace", &path, e))?;
-        }
-        Ok(Self {
-            path,
-            file: Mutex::new(None),
-        })
-    }
-
-    fn line(&self, line: &str) {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        if file.is_none() {
-            *file = File::create(&self.path).ok();
-        }
-        if let Some(file) = file.as_mut() {
-            // A log that can't be written must not fail the work it tells of.
-            let _ = writeln!(file, "{line}");
-        }
     }
 }
 
@@ -360,31 +357,69 @@ fn collect(
 ) -> Result<BTreeMap<String, Artifact>, Stop> {
     let mut artifacts = BTreeMap::new();
     for output in node.work.outputs() {
-        let path = folder.join(&output.name);
-        let artifact = match output.kind {
-            OutputKind::File if path.is_file() => {
-                let known = report.digests.get(&output.name).copied();
-                let (digest, size) = cache.blobs.take(&path, known)?;
-                Artifact {
-                    kind: OutputKind::File,
-                    digest,
-                    size,
-                }
-            }
-            OutputKind::Dir => collect_folder(cache, &output.name, &path, report)?,
-            OutputKind::File => {
-                let name = &output.name;
-                let message = if path.is_dir() {
-                    format!("its output `{name}` is declared as a file, but it made a folder")
-                } else {
-                    format!("it did not write its output `{name}`")
-                };
-                return Err(Stop::Failed(message, None));
-            }
-        };
+        let artifact = collect_output(cache, &output, folder, report)?;
         artifacts.insert(output.name, artifact);
     }
     Ok(artifacts)
+}
+
+/// Names an entry as the program did, from its working folder on.
+fn as_named(error: EngineError, folder: &Path) -> EngineError {
+    match error {
+        EngineError::Entry { path, fault } => {
+            let name = path.strip_prefix(folder).unwrap_or(&path);
+            EngineError::entry(name, fault)
+        }
+        other => other,
+    }
+}
+
+fn collect_output(
+    cache: &Cache,
+    output: &OutputSpec,
+    folder: &Path,
+    report: &Report,
+) -> Result<Artifact, Stop> {
+    let name = &output.name;
+    let named = |error| as_named(error, folder);
+    let missing = || Stop::Failed(format!("it did not write its output `{name}`"), None);
+    let mut path = folder.to_owned();
+    let mut meta = None;
+    for part in Path::new(name) {
+        path.push(part);
+        let found = std::fs::symlink_metadata(&path).map_err(|_| missing())?;
+        if found.is_symlink() {
+            return Err(EngineError::entry(Path::new(name), Fault::Linked).into());
+        }
+        meta = Some(found);
+    }
+    let meta = meta.ok_or_else(missing)?;
+    match output.kind {
+        OutputKind::Dir if meta.is_dir() => {
+            Ok(collect_folder(cache, name, &path, report).map_err(named)?)
+        }
+        OutputKind::File if !meta.is_dir() => {
+            let known = report.digests.get(name).copied();
+            let (digest, size) = cache.blobs.take(&path, known).map_err(named)?;
+            Ok(Artifact {
+                kind: OutputKind::File,
+                digest,
+                size,
+                executable: tree::is_executable(&meta),
+            })
+        }
+        kind => Err(Stop::Failed(other_kind(name, kind), None)),
+    }
+}
+
+fn other_kind(name: &str, declared: OutputKind) -> String {
+    let (declared, made, spelling) = match declared {
+        OutputKind::File => ("a file", "a folder", format!("{name}/")),
+        OutputKind::Dir => ("a folder", "something else", name.to_owned()),
+    };
+    format!(
+        "its output `{name}` is declared as {declared}, but it made {made}; `{spelling}` would declare it"
+    )
 }
 
 fn collect_folder(
@@ -393,18 +428,18 @@ fn collect_folder(
     path: &Path,
     report: &Report,
 ) -> Result<Artifact, EngineError> {
-    let mut listing = Listing::default();
     let mut total = 0;
-    for (name, file) in source_files(path)? {
+    let listing = tree::walk(path, Links::OfOutput)?.try_map(|name, file| {
         let known = report.digests.get(&format!("{output}/{name}")).copied();
-        let (digest, size) = cache.blobs.take(&file, known)?;
+        let (digest, size) = cache.blobs.take(file, known)?;
         total += size;
-        listing.0.insert(name, digest);
-    }
-    let digest = cache.blobs.put(listing.to_text().as_bytes())?;
+        Ok::<_, EngineError>(digest)
+    })?;
+    let text = listing.to_text(Algorithm::Blake3);
     Ok(Artifact {
         kind: OutputKind::Dir,
-        digest,
+        digest: cache.blobs.put(text.as_bytes())?,
         size: total,
+        executable: false,
     })
 }

@@ -1,18 +1,20 @@
 //! Exports: named copies of final artifacts below `outputs/`.
 //!
 //! A copy is never an input and never shares storage with the cache in a way that an edit could
-//! reach it. What a user changed there is set aside before it is replaced, never lost.
+//! reach it. Only what is proven to be a copy of ours is replaced: what a user changed or put there,
+//! and what can't be read or compared, is set aside first.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use crate::cache::{Cache, StatCache, write_atomically};
-use crate::digest::{Algorithm, Digest};
+use crate::digest::Digest;
 use crate::error::EngineError;
 use crate::graph::Node;
 use crate::manifest::{Artifact, Manifest};
 use crate::stage::OutputKind;
+use crate::tree::is_executable;
 
 /// The copies of one `outputs/` folder.
 pub(crate) struct Exports<'a> {
@@ -49,63 +51,74 @@ impl<'a> Exports<'a> {
             // Without the `.` of `export: .`, which a person would stumble over.
             .map(|(path, artifact)| (path.components().collect(), artifact))
             .filter(|(path, artifact): &(PathBuf, Artifact)| {
-                self.found(path) != Some(artifact.digest)
+                self.look(path, artifact) != There::Wanted
             })
             .collect()
     }
 
-    fn found(&self, path: &Path) -> Option<Digest> {
-        let pin = self.stats.digest(path, Algorithm::Blake3).ok()?;
-        pin.hex.parse().ok()
-    }
-
-    /// Writes the copies that [`Exports::stale`] named. Returns where a user's edit was set aside.
+    /// Writes the copies that [`Exports::stale`] named. Returns where what was the user's was set
+    /// aside.
     ///
     /// # Errors
     /// [`EngineError::Damaged`] when a blob is; nothing was replaced by it then.
     pub(crate) fn write(&self, stale: &[(PathBuf, Artifact)]) -> Result<Vec<PathBuf>, EngineError> {
         let mut set_aside = Vec::new();
         for (path, artifact) in stale {
-            set_aside.extend(self.set_aside_edit(path)?);
-            match artifact.kind {
-                OutputKind::File => self.cache.blobs.export(artifact.digest, path)?,
-                OutputKind::Dir => self.write_folder(path, artifact.digest)?,
-            }
+            set_aside.extend(self.make_way(path, artifact)?);
+            self.cache.blobs.export(artifact, path)?;
             self.lock().insert(path.clone(), artifact.digest);
-            // The copy is hashed now, while it is in memory, so that the next run need not.
-            let _ = self.stats.digest(path, Algorithm::Blake3);
         }
         Ok(set_aside)
     }
 
-    fn write_folder(&self, path: &Path, digest: Digest) -> Result<(), EngineError> {
-        if path.exists() {
-            fs_err::remove_dir_all(path).map_err(|e| EngineError::io("replace", path, e))?;
+    /// What is in the place of a copy.
+    fn look(&self, path: &Path, wanted: &Artifact) -> There {
+        if self.obstacle(path).is_some() {
+            return There::Foreign;
         }
-        for (name, digest) in self.cache.blobs.listing(digest)?.0 {
-            self.cache.blobs.export(digest, &path.join(name))?;
+        let Ok(meta) = path.symlink_metadata() else {
+            return There::Nothing;
+        };
+        let kind = if meta.is_dir() {
+            OutputKind::Dir
+        } else {
+            OutputKind::File
+        };
+        let Ok(found) = self.stats.digest_of_copy(path) else {
+            return There::Foreign;
+        };
+        let executable = meta.is_file() && is_executable(&meta);
+        if (kind, found, executable) == (wanted.kind, wanted.digest, wanted.executable) {
+            There::Wanted
+        } else if self.lock().get(path) == Some(&found) {
+            There::Ours
+        } else {
+            There::Foreign
         }
-        Ok(())
     }
 
-    /// Moves a copy that is not as we wrote it out of the way.
-    fn set_aside_edit(&self, path: &Path) -> Result<Option<PathBuf>, EngineError> {
-        let Some(found) = self.found(path) else {
-            return Ok(None);
-        };
-        // Bytes that the cache has can't be lost by replacing a copy of them.
-        if self.lock().get(path) == Some(&found) || self.cache.blobs.contains(found) {
-            return Ok(None);
+    /// What is in the place of a folder on the way from `outputs` to a copy, and is none.
+    fn obstacle(&self, path: &Path) -> Option<PathBuf> {
+        let below = path.strip_prefix(&self.outputs).ok()?.parent()?;
+        let mut folder = self.outputs.clone();
+        for part in below {
+            folder.push(part);
+            if !folder.symlink_metadata().ok()?.is_dir() {
+                return Some(folder);
+            }
         }
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let aside = path.with_file_name(format!("{name}.edited-{}", &found.hex()[..8]));
-        // A folder can't be moved over the one that the same edit left there before.
-        if aside.is_dir() && self.found(&aside) == Some(found) {
-            fs_err::remove_dir_all(path).map_err(|e| EngineError::io("replace", path, e))?;
-        } else {
-            fs_err::rename(path, &aside).map_err(|e| EngineError::io("move", path, e))?;
+        None
+    }
+
+    /// Sets aside whatever is in the way and is not proven to be a copy of ours.
+    fn make_way(&self, path: &Path, wanted: &Artifact) -> Result<Option<PathBuf>, EngineError> {
+        if let Some(obstacle) = self.obstacle(path) {
+            return set_aside(&obstacle).map(Some);
         }
-        Ok(Some(aside))
+        match self.look(path, wanted) {
+            There::Foreign => set_aside(path).map(Some),
+            There::Nothing | There::Wanted | There::Ours => Ok(None),
+        }
     }
 
     /// Adds what was written now to the record; other runs may have added to it meanwhile.
@@ -116,6 +129,9 @@ impl<'a> Exports<'a> {
             .iter()
             .all(|(path, digest)| earlier.get(path) == Some(digest))
         {
+            return Ok(());
+        }
+        if self.cache.is_read_only() {
             return Ok(());
         }
         let _alone = self.cache.lock_file("exports.lock")?;
@@ -130,6 +146,29 @@ impl<'a> Exports<'a> {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// What is in the place of a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum There {
+    Nothing,
+    /// The copy, as it should be.
+    Wanted,
+    /// A copy of something else, as we wrote it.
+    Ours,
+    /// Anything else, also what can't be read: it counts as the user's.
+    Foreign,
+}
+
+/// Renames something to a name beside it that is free. Returns that name.
+fn set_aside(path: &Path) -> Result<PathBuf, EngineError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let free = (1_u64..)
+        .map(|number| path.with_file_name(format!("{name}.edited-{number}")))
+        .find(|free| free.symlink_metadata().is_err());
+    let aside = free.unwrap_or_else(|| path.to_owned());
+    fs_err::rename(path, &aside).map_err(|e| EngineError::io("move", path, e))?;
+    Ok(aside)
 }
 
 fn read(record: &Path) -> BTreeMap<PathBuf, Digest> {

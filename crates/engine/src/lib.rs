@@ -15,7 +15,9 @@ mod execute;
 pub mod explain;
 mod exports;
 pub mod graph;
+mod input_files;
 pub mod lock;
+pub mod log;
 pub mod manifest;
 pub mod plan;
 pub mod policy;
@@ -26,6 +28,7 @@ pub mod spec;
 pub mod stage;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod tree;
 pub mod why;
 
 pub use action::{Action, ActionKey};
@@ -33,6 +36,7 @@ pub use cache::Cache;
 pub use cell::Cell;
 pub use digest::Digest;
 pub use error::EngineError;
+pub use input_files::InputFiles;
 pub use lock::Lock;
 pub use manifest::{Artifact, Manifest};
 pub use stage::{Inputs, OutputDir, Report, Resources, Stage, StageContext, StageError, StageId};

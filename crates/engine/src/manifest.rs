@@ -13,10 +13,26 @@ use crate::stage::{OutputKind, Report};
 pub struct Artifact {
     /// File or folder.
     pub kind: OutputKind,
-    /// Digest of the file, or of the folder's [`Listing`].
+    /// Digest of the file, or of the folder's [listing](crate::tree).
     pub digest: Digest,
     /// Bytes of the file, or of all files of the folder.
     pub size: u64,
+    /// Whether it is a file that its owner may execute. A folder's listing says it of each file.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub executable: bool,
+}
+
+impl Artifact {
+    /// What enters the key of an action that reads it.
+    pub fn identity(&self) -> String {
+        identity(&self.digest.hex(), self.executable)
+    }
+}
+
+/// What enters a key for a file: its digest, and that it is executable if it is.
+pub(crate) fn identity(digest: &str, executable: bool) -> String {
+    let mark = if executable { " executable" } else { "" };
+    format!("{digest}{mark}")
 }
 
 /// How an action was executed; says nothing about what it made.
@@ -51,33 +67,4 @@ pub struct Manifest {
     pub outputs: BTreeMap<String, Artifact>,
     /// How it was executed.
     pub execution: Execution,
-}
-
-/// The files of a folder artifact: relative path → digest.
-///
-/// Stored as a blob with a line `HEX  RELATIVE/PATH` per file, sorted by path: what `b3sum` prints,
-/// so that a folder's digest can be checked without cpipe.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listing(pub BTreeMap<String, Digest>);
-
-impl Listing {
-    /// The listing's text.
-    pub fn to_text(&self) -> String {
-        let mut text = String::new();
-        for (path, digest) in &self.0 {
-            text.extend([&digest.hex(), "  ", path, "\n"]);
-        }
-        text
-    }
-
-    /// Reads what [`Listing::to_text`] wrote.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        text.lines()
-            .map(|line| {
-                let (hex, path) = line.split_once("  ").ok_or("a line without a path")?;
-                Ok((path.to_owned(), hex.parse()?))
-            })
-            .collect::<Result<_, String>>()
-            .map(Self)
-    }
 }

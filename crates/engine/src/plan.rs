@@ -78,7 +78,7 @@ impl Workspace<'_> {
             let prefix = self.input_name(node, &edge.role, up);
             for (name, artifact) in used_outputs(known[up.index()].as_ref(), edge.output.as_deref())
             {
-                inputs.insert(format!("{prefix}/{name}"), artifact.digest.hex());
+                inputs.insert(format!("{prefix}/{name}"), artifact.identity());
             }
         }
         for source in node.work.sources() {
@@ -114,7 +114,7 @@ impl Workspace<'_> {
         self.stats
             .digest(&source.path, Algorithm::Blake3)
             .or_else(|e| self.stats.last_known(&source.path).ok_or(e))
-            .map(|pin| pin.to_string())
+            .map(|pin| source.identity(&pin))
     }
 }
 

@@ -121,7 +121,9 @@ pub struct NodeRecord {
 pub(crate) struct Journal {
     folder: PathBuf,
     record: Mutex<RunRecord>,
-    nodes: Mutex<File>,
+    /// None in a cache that can't be written to.
+    nodes: Option<Mutex<File>>,
+    read_only: bool,
 }
 
 impl Journal {
@@ -130,7 +132,13 @@ impl Journal {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let (id, nodes) = claim(&folder, now)?;
+        let read_only = cache.is_read_only();
+        let (id, nodes) = if read_only {
+            (stamp(now), None)
+        } else {
+            let (id, file) = claim(&folder, now)?;
+            (id, Some(Mutex::new(file)))
+        };
         let record = RunRecord {
             id,
             info: info.clone(),
@@ -146,12 +154,14 @@ impl Journal {
             skipped: 0,
             table: None,
         };
-        write_record(&folder, &record)?;
-        Ok(Self {
+        let journal = Self {
             folder,
             record: Mutex::new(record),
-            nodes: Mutex::new(nodes),
-        })
+            nodes,
+            read_only,
+        };
+        journal.write(&lock(&journal.record))?;
+        Ok(journal)
     }
 
     pub(crate) fn id(&self) -> String {
@@ -162,7 +172,9 @@ impl Journal {
     pub(crate) fn node(&self, node: &NodeRecord) {
         let mut line = serde_json::to_vec(node).expect("a record is plain data");
         line.push(b'\n');
-        let _ = lock(&self.nodes).write_all(&line);
+        if let Some(nodes) = &self.nodes {
+            let _ = lock(nodes).write_all(&line);
+        }
     }
 
     /// Writes the table: what was found now, and before it what an earlier run of the profile knew
@@ -171,7 +183,7 @@ impl Journal {
         &self,
         found: impl Iterator<Item = (&'n str, ActionKey)>,
         graph: &'n Graph,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Digest, EngineError> {
         let mut keys: BTreeMap<&str, ActionKey> = found.collect();
         let earlier;
         if keys.len() < graph.dag.node_count() {
@@ -189,11 +201,11 @@ impl Journal {
         }
         let digest = Digest::of(text.as_bytes());
         let path = table_path(&self.folder, digest);
-        if !path.exists() {
+        if !path.exists() && !self.read_only {
             write_atomically(&path, text.as_bytes())?;
         }
         lock(&self.record).table = Some(digest);
-        Ok(())
+        Ok(digest)
     }
 
     pub(crate) fn end(&self, summary: &Summary) -> Result<(), EngineError> {
@@ -210,7 +222,19 @@ impl Journal {
         record.cached = summary.cached;
         record.failed = summary.failed;
         record.skipped = summary.skipped;
-        write_record(&self.folder, &record)
+        self.write(&record)
+    }
+
+    fn write(&self, record: &RunRecord) -> Result<(), EngineError> {
+        if self.read_only {
+            return Ok(());
+        }
+        let mut text = serde_json::to_string_pretty(record).expect("a record is plain data");
+        text.push('\n');
+        write_atomically(
+            &self.folder.join(format!("{}.json", record.id)),
+            text.as_bytes(),
+        )
     }
 }
 
@@ -241,12 +265,6 @@ fn stamp(moment: Duration) -> String {
     let time = jiff::Timestamp::from_second(second).unwrap_or_default();
     let milliseconds = moment.subsec_millis();
     format!("{}-{milliseconds:03}", time.strftime("%Y%m%d-%H%M%S"))
-}
-
-fn write_record(folder: &Path, record: &RunRecord) -> Result<(), EngineError> {
-    let mut text = serde_json::to_string_pretty(record).expect("a record is plain data");
-    text.push('\n');
-    write_atomically(&folder.join(format!("{}.json", record.id)), text.as_bytes())
 }
 
 fn table_path(folder: &Path, digest: Digest) -> PathBuf {

@@ -14,7 +14,11 @@ use serde_json::Value;
 
 use crate::cell::Cell;
 use crate::digest::{Digest, Pin};
-use crate::error::without_path;
+use crate::error::{EngineError, without_path};
+use crate::input_files::InputFiles;
+use crate::log::Log;
+use crate::manifest::identity;
+use crate::tree::is_executable;
 
 /// Name and version of a stage's behaviour.
 ///
@@ -128,6 +132,16 @@ pub struct SourceFile {
     pub pin: Option<Pin>,
 }
 
+impl SourceFile {
+    /// What enters the key for content with the digest `found`: a file that is not pinned also
+    /// says whether it is executable.
+    pub(crate) fn identity(&self, found: &Pin) -> String {
+        let executable = |meta: std::fs::Metadata| meta.is_file() && is_executable(&meta);
+        let executable = self.pin.is_none() && self.path.metadata().is_ok_and(executable);
+        identity(&found.to_string(), executable)
+    }
+}
+
 /// Content that a stage fetches from elsewhere by itself, and checks by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetch {
@@ -207,13 +221,13 @@ pub trait Stage: Send + Sync {
     ) -> Result<Report, StageError>;
 }
 
-/// One verified artifact: the files that it consists of.
+/// One verified artifact.
 #[derive(Clone, Debug)]
 pub struct InputArtifact {
     /// Digest of the file, or of the folder's listing.
     pub digest: Digest,
-    /// Relative name → where to read it (read-only, in the cache). A file artifact has one entry.
-    pub files: BTreeMap<String, PathBuf>,
+    /// What it consists of (read-only, in the cache).
+    pub files: InputFiles,
 }
 
 /// All outputs of one upstream node.
@@ -232,7 +246,7 @@ impl InputNode {
             .outputs
             .get(name)
             .ok_or_else(|| StageError::failed(format!("input has no output `{name}`")))?;
-        let mut files = artifact.files.values();
+        let mut files = artifact.files.by_name().values();
         match (files.next(), files.next()) {
             (Some(path), None) => Ok(path),
             _ => Err(StageError::failed(format!(
@@ -244,7 +258,7 @@ impl InputNode {
     /// The files of folder output `name`, by relative name.
     pub fn dir(&self, name: &str) -> Result<&BTreeMap<String, PathBuf>, StageError> {
         match self.outputs.get(name) {
-            Some(artifact) => Ok(&artifact.files),
+            Some(artifact) => Ok(artifact.files.by_name()),
             None => Err(StageError::failed(format!("input has no output `{name}`"))),
         }
     }
@@ -255,8 +269,8 @@ impl InputNode {
 pub struct Inputs {
     /// Inputs from other stages.
     pub roles: BTreeMap<String, Vec<InputNode>>,
-    /// Files outside the cache: source name → (relative name → path).
-    pub sources: BTreeMap<String, BTreeMap<String, PathBuf>>,
+    /// Files outside the cache by the name of their source.
+    pub sources: BTreeMap<String, InputFiles>,
     /// Digests of those files, where they were hashed already. They hold only while the stage
     /// runs: the engine checks afterwards that no source has moved.
     pub hashed: BTreeMap<PathBuf, Digest>,
@@ -326,7 +340,7 @@ pub struct Programs<'a> {
     /// Action key of the node, as hexadecimal digits.
     pub key: &'a str,
     /// Where what they print goes.
-    pub log: Option<&'a Path>,
+    pub log: Option<&'a Log>,
     /// The lock of the action. A program that holds it open keeps every other run from starting
     /// the same action while it lives.
     pub lock: Option<&'a File>,
@@ -406,6 +420,15 @@ pub enum StageError {
     /// The run was interrupted.
     #[error("interrupted")]
     Cancelled,
+}
+
+impl From<EngineError> for StageError {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Io { path, source, .. } => Self::Io { path, source },
+            other => Self::failed(other.to_string()),
+        }
+    }
 }
 
 impl StageError {

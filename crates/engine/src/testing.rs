@@ -1,6 +1,5 @@
 //! Fakes for tests of the engine: stages that write a line and count their runs.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -161,7 +160,11 @@ impl Stage for Fake {
             let path = node.file("out.txt")?;
             text += &std::fs::read_to_string(path).map_err(|e| StageError::io(path, e))?;
         }
-        for path in inputs.sources.values().flat_map(BTreeMap::values) {
+        for path in inputs
+            .sources
+            .values()
+            .flat_map(|files| files.by_name().values())
+        {
             text += &std::fs::read_to_string(path).map_err(|e| StageError::io(path, e))?;
         }
         let path = outputs.path("out.txt");

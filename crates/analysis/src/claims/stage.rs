@@ -82,8 +82,7 @@ impl Verify {
         let fits = inputs.one("fits")?;
         let mut tables = BTreeMap::new();
         for (name, files) in &inputs.sources {
-            let files: Vec<_> = files.values().collect();
-            let [path] = files.as_slice() else {
+            let Some(path) = files.only() else {
                 let message = format!("table `{name}` is a folder, expected a CSV file");
                 return Err(StageError::failed(message));
             };

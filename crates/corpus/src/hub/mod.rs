@@ -34,7 +34,7 @@ impl Resolved {
     pub(crate) fn pin(&self) -> Pin {
         let files = self.files.iter();
         let listing = files.map(|(name, file)| (name.clone(), file.sha256.clone()));
-        Pin::of_listing(Algorithm::Sha256, &listing.collect())
+        Pin::of_files(Algorithm::Sha256, listing)
     }
 
     pub(crate) fn size(&self) -> u64 {

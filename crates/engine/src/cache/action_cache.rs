@@ -1,7 +1,9 @@
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::files::open_lock;
 use super::write_atomically;
 use crate::action::{Action, ActionKey};
 use crate::error::EngineError;
@@ -100,11 +102,7 @@ impl ActionCache {
 /// Asked for again and again instead of waited for, so that an interruption is seen.
 fn acquire(path: &Path, wait: &dyn Fn() -> bool) -> std::io::Result<Option<File>> {
     loop {
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path)?;
+        let file = open_lock(path)?;
         match file.try_lock() {
             Ok(()) if same_file(&file, path) => return Ok(Some(file)),
             Ok(()) => {}
@@ -115,18 +113,11 @@ fn acquire(path: &Path, wait: &dyn Fn() -> bool) -> std::io::Result<Option<File>
     }
 }
 
-#[cfg(unix)]
 fn same_file(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
     match (file.metadata(), std::fs::metadata(path)) {
         (Ok(a), Ok(b)) => a.ino() == b.ino() && a.dev() == b.dev(),
         _ => false,
     }
-}
-
-#[cfg(not(unix))]
-fn same_file(_file: &File, path: &Path) -> bool {
-    path.exists()
 }
 
 impl MissGuard {

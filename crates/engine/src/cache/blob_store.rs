@@ -1,12 +1,18 @@
 use std::collections::BTreeSet;
 use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use super::files::umask;
 use crate::digest::{self, Digest};
 use crate::error::EngineError;
-use crate::manifest::{Artifact, Listing};
+use crate::manifest::Artifact;
 use crate::stage::OutputKind;
+use crate::tree::{self, Fault, Tree, copy_file};
+
+/// Larger blobs are copied by the file system and hashed afterwards.
+const IN_MEMORY: u64 = 256 * 1024;
 
 /// Digest → bytes, as read-only files named by their content.
 #[derive(Debug)]
@@ -51,55 +57,61 @@ impl BlobStore {
             OutputKind::File => true,
             OutputKind::Dir => self
                 .listing(artifact.digest)
-                .is_ok_and(|listing| listing.0.values().all(|digest| self.contains(*digest))),
+                .is_ok_and(|listing| listing.contents().all(|digest| self.contains(*digest))),
         }
     }
 
-    /// Takes a finished file out of a node's private folder: hash, sync, rename.
+    /// Takes a finished regular file out of a node's private folder: hash, sync, rename.
     ///
-    /// A digest that is known already is not computed; the blob is hashed when it is first read.
+    /// A file with more than one name is copied: another name may be the user's. A digest that is
+    /// known already is not computed; the blob is hashed when it is first read.
     pub fn take(&self, file: &Path, known: Option<Digest>) -> Result<(Digest, u64), EngineError> {
         let failed = |e| EngineError::io("read", file, e);
-        let size = fs_err::metadata(file).map_err(failed)?.len();
-        if file.is_symlink() {
-            // What a link leads to is not ours to move, and would change with its owner.
-            let own = tempfile::NamedTempFile::new_in(&self.temp).map_err(failed)?;
-            std::fs::copy(file, own.path()).map_err(failed)?;
-            return self.take(own.path(), known);
+        let meta = std::fs::symlink_metadata(file).map_err(failed)?;
+        if !meta.is_file() {
+            let fault = Fault::of(meta.file_type());
+            return Err(EngineError::entry(file, fault));
         }
+        if meta.nlink() > 1 {
+            let copied = || {
+                let mut copy = self.new_file()?;
+                io::copy(&mut std::fs::File::open(file)?, copy.as_file_mut())?;
+                io::Result::Ok(copy.into_temp_path())
+            };
+            return self.take(&copied().map_err(failed)?, known);
+        }
+        // From here on it is the cache's; also a file that its program left unreadable.
+        make_read_only(file).map_err(failed)?;
         let digest = match known {
             Some(digest) => digest,
             None => digest::hash_file(file).map_err(failed)?,
         };
         self.adopt(file, digest, known.is_none())
             .map_err(|e| EngineError::io("write", &self.path(digest), e))?;
-        Ok((digest, size))
+        Ok((digest, meta.len()))
     }
 
     /// Stores bytes from memory.
     pub fn put(&self, bytes: &[u8]) -> Result<Digest, EngineError> {
         let digest = Digest::of(bytes);
         let store = || {
-            let mut file = tempfile::NamedTempFile::new_in(&self.temp)?;
+            let mut file = self.new_file()?;
             io::Write::write_all(&mut file, bytes)?;
-            let path = file.into_temp_path();
-            self.adopt(&path, digest, true)
+            make_read_only(file.path())?;
+            self.adopt(&file.into_temp_path(), digest, true)
         };
         store().map_err(|e| EngineError::io("write", &self.path(digest), e))?;
         Ok(digest)
     }
 
+    /// Renames a read-only file to what it is.
     fn adopt(&self, file: &Path, digest: Digest, hashed: bool) -> io::Result<()> {
         let target = self.path(digest);
         if self.is_whole(digest)? {
             return Ok(());
         }
         std::fs::create_dir_all(target.parent().unwrap_or(&self.folder))?;
-        let opened = std::fs::File::open(file)?;
-        opened.sync_data()?;
-        let mut permissions = opened.metadata()?.permissions();
-        permissions.set_readonly(true);
-        opened.set_permissions(permissions)?;
+        std::fs::File::open(file)?.sync_data()?;
         std::fs::rename(file, target)?;
         if hashed {
             self.remember(digest);
@@ -147,52 +159,84 @@ impl BlobStore {
     }
 
     /// The listing of a folder artifact.
-    pub fn listing(&self, digest: Digest) -> Result<Listing, EngineError> {
+    pub fn listing(&self, digest: Digest) -> Result<Tree<Digest>, EngineError> {
         let path = self.verified(digest)?;
         let text = fs_err::read_to_string(&path).map_err(|e| EngineError::io("read", &path, e))?;
-        Listing::parse(&text).map_err(|reason| EngineError::Record { path, reason })
+        Tree::parse(&text).map_err(|reason| EngineError::Record { path, reason })
     }
 
-    /// Copies a blob to `target`, checking the bytes of the copy; a reflink where possible.
+    /// Copies an artifact to `target`, checking every byte of the copy. A file that is there is
+    /// replaced, and so is a folder.
     ///
     /// # Errors
-    /// [`EngineError::Damaged`] when the copy has not the blob's digest; `target` is untouched then.
-    pub fn export(&self, digest: Digest, target: &Path) -> Result<(), EngineError> {
+    /// [`EngineError::Damaged`] when a copy has not the blob's digest; `target` is untouched then.
+    pub fn export(&self, artifact: &Artifact, target: &Path) -> Result<(), EngineError> {
         let failed = |e| EngineError::io("write", target, e);
         let folder = target.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).map_err(failed)?;
-        // Beside the blobs, so that a kill leaves nothing beside the target; unless the target is on
-        // another file system, to where nothing can be renamed.
-        let placed = match self.place(digest, &self.temp, target) {
-            Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
-                self.place(digest, folder, target)
+        // Beside the blobs, so that a kill leaves nothing beside the target; unless that folder can't
+        // be written to, or the target is on another file system, to where nothing can be renamed.
+        if let Ok(private) = private_folder(&self.temp) {
+            match self.export_by_way_of(private.path(), artifact, target)? {
+                Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {}
+                placed => return placed.map_err(failed),
             }
-            placed => placed,
+        }
+        let private = private_folder(folder).map_err(failed)?;
+        let placed = self.export_by_way_of(private.path(), artifact, target)?;
+        placed.map_err(failed)
+    }
+
+    /// Makes a copy in `folder` and renames it. The inner result is the renaming's.
+    fn export_by_way_of(
+        &self,
+        folder: &Path,
+        artifact: &Artifact,
+        target: &Path,
+    ) -> Result<io::Result<()>, EngineError> {
+        let copy = folder.join("copy");
+        match artifact.kind {
+            OutputKind::File => self.copy(artifact.digest, &copy, artifact.executable)?,
+            OutputKind::Dir => self
+                .listing(artifact.digest)?
+                .place(&copy, |digest, path, executable| {
+                    self.copy(*digest, path, executable)
+                })?,
+        }
+        if target.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
+            let moved = std::fs::rename(target, folder.join("earlier"));
+            if moved.is_err() {
+                return Ok(moved);
+            }
+        }
+        Ok(std::fs::rename(&copy, target))
+    }
+
+    /// Copies a blob to a new file and checks the bytes that were written.
+    fn copy(&self, digest: Digest, target: &Path, executable: bool) -> Result<(), EngineError> {
+        let blob = self.path(digest);
+        let copied = match std::fs::metadata(&blob) {
+            Ok(meta) if meta.len() <= IN_MEMORY => std::fs::read(&blob).and_then(|bytes| {
+                io::Write::write_all(&mut tree::create(target, executable)?, &bytes)?;
+                Ok(Digest::of(&bytes))
+            }),
+            Ok(_) => copy_file(&blob, target, executable).and_then(|()| digest::hash_file(target)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                return Err(EngineError::Damaged { digest });
+            }
+            Err(e) => Err(e),
         };
-        if placed.map_err(failed)? {
+        if copied.map_err(|e| EngineError::io("write", target, e))? == digest {
             return Ok(());
         }
         self.discard(digest);
         Err(EngineError::Damaged { digest })
     }
 
-    /// Copies a blob by way of `folder`. False if its bytes are not what its name says.
-    fn place(&self, digest: Digest, folder: &Path, target: &Path) -> io::Result<bool> {
-        let blob = self.path(digest);
-        if !blob.is_file() {
-            return Ok(false);
-        }
-        let own = tempfile::Builder::new()
-            .prefix(".cpipe-")
-            .tempdir_in(folder)?;
-        let copy = own.path().join("copy");
-        reflink_copy::reflink_or_copy(&blob, &copy)?;
-        if digest::hash_file(&copy)? != digest {
-            return Ok(false);
-        }
-        make_writable(&copy)?;
-        std::fs::rename(&copy, target)?;
-        Ok(true)
+    fn new_file(&self) -> io::Result<tempfile::NamedTempFile> {
+        let mut builder = tempfile::Builder::new();
+        let mode = std::fs::Permissions::from_mode(0o666);
+        builder.permissions(mode).tempfile_in(&self.temp)
     }
 
     fn remember(&self, digest: Digest) {
@@ -207,17 +251,16 @@ impl BlobStore {
     }
 }
 
-#[cfg(unix)]
-fn make_writable(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644))
+fn private_folder(parent: &Path) -> io::Result<tempfile::TempDir> {
+    tempfile::Builder::new()
+        .prefix(".cpipe-")
+        .tempdir_in(parent)
 }
 
-#[cfg(not(unix))]
-fn make_writable(path: &Path) -> io::Result<()> {
-    let mut permissions = std::fs::metadata(path)?.permissions();
-    permissions.set_readonly(false);
-    std::fs::set_permissions(path, permissions)
+/// Leaves only the rights to read, to those to whom the user's umask gives them.
+fn make_read_only(path: &Path) -> io::Result<()> {
+    let mode = 0o444 & !umask();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode | 0o400))
 }
 
 #[cfg(test)]
@@ -231,10 +274,19 @@ mod tests {
         (dir, cache)
     }
 
+    fn file(digest: Digest) -> Artifact {
+        Artifact {
+            kind: OutputKind::File,
+            digest,
+            size: 5,
+            executable: false,
+        }
+    }
+
     fn flip_a_bit(path: &Path) {
         let mut bytes = std::fs::read(path).unwrap();
         bytes[1] ^= 4;
-        make_writable(path).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).unwrap();
         std::fs::write(path, bytes).unwrap();
     }
 
@@ -247,7 +299,7 @@ mod tests {
         assert!(again.blobs.verified(digest).is_err());
         assert!(!again.blobs.contains(digest));
         let target = dir.path().join("out");
-        assert!(again.blobs.export(digest, &target).is_err());
+        assert!(again.blobs.export(&file(digest), &target).is_err());
         assert!(!target.exists());
     }
 
@@ -256,7 +308,12 @@ mod tests {
         let (dir, cache) = store();
         let digest = cache.blobs.put(b"hello").unwrap();
         flip_a_bit(&cache.blobs.path(digest));
-        assert!(cache.blobs.export(digest, &dir.path().join("out")).is_err());
+        assert!(
+            cache
+                .blobs
+                .export(&file(digest), &dir.path().join("out"))
+                .is_err()
+        );
     }
 
     #[test]
@@ -264,7 +321,7 @@ mod tests {
         let (dir, cache) = store();
         let digest = cache.blobs.put(b"hello").unwrap();
         let target = dir.path().join("a/b/out");
-        cache.blobs.export(digest, &target).unwrap();
+        cache.blobs.export(&file(digest), &target).unwrap();
         std::fs::write(&target, b"edited").unwrap();
         assert_eq!(std::fs::read(cache.blobs.path(digest)).unwrap(), b"hello");
     }

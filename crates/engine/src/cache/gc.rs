@@ -8,6 +8,7 @@ use crate::digest::Digest;
 use crate::error::EngineError;
 use crate::manifest::Manifest;
 use crate::records::{self, Latest, RunRecord};
+use crate::tree;
 
 /// What [`collect_garbage`] keeps.
 #[derive(Clone, Copy, Debug)]
@@ -165,12 +166,19 @@ fn drop_over(
     }
 }
 
-/// Private folders of killed runs, and files that they were writing.
+/// Private folders of killed runs, and files that they were writing. What belongs to another user,
+/// and cannot be removed, stays.
 fn remove_leftovers(cache: &Cache) -> Result<(), EngineError> {
     let tmp = cache.root().join("tmp");
-    fs_err::remove_dir_all(&tmp)
-        .and_then(|()| fs_err::create_dir(&tmp))
-        .map_err(|e| EngineError::io("empty", &tmp, e))?;
+    for entry in fs_err::read_dir(&tmp).map_err(|e| EngineError::io("read", &tmp, e))? {
+        let path = entry.map_err(|e| EngineError::io("read", &tmp, e))?.path();
+        match tree::remove(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::PermissionDenied => {
+                return Err(EngineError::io("remove", &path, e));
+            }
+            _ => {}
+        }
+    }
     for (name, path) in super::files_below(cache.root())? {
         remove_if(is_unfinished(&name), &path)?;
     }

@@ -19,22 +19,69 @@ use std::path::{Path, PathBuf};
 pub use action_cache::{ActionCache, CacheStatus, MissGuard};
 pub use blob_store::BlobStore;
 pub use files::write_atomically;
+use files::{is_denied, is_writable};
 pub use gc::{GcOptions, GcReport, collect_garbage};
-pub(crate) use stat_cache::source_files;
-pub use stat_cache::{StatCache, files_below};
+pub use stat_cache::StatCache;
 pub use usage::{StageUsage, usage};
 pub use verify::{Damage, VerifyReport, verify};
+pub(crate) use walk::files_below;
 
 use crate::error::EngineError;
+use crate::tree;
 
 /// Folder of the current format version.
 pub const FORMAT: &str = "v1";
 const DOWNLOADS: &str = "downloads";
 
+/// The folders of a cache that a run writes to.
+const FOLDERS: [&str; 7] = [
+    "blobs",
+    "actions",
+    "locks",
+    "scratch",
+    "logs",
+    "tmp",
+    "runs/tables",
+];
+
+/// Makes what is not there of a cache.
+fn prepare(folder: &Path, root: &Path) -> Result<(), EngineError> {
+    for name in FOLDERS {
+        let path = root.join(name);
+        fs_err::create_dir_all(&path).map_err(|e| EngineError::io("create", &path, e))?;
+    }
+    let tag = folder.join("CACHEDIR.TAG");
+    if !tag.exists() {
+        let text =
+            "Signature: 8a477f597d28d172789f06886806bc55\n# This folder is a cache of cpipe.\n";
+        write_atomically(&tag, text.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// A node's private folder, which is removed whatever its program left there.
+#[derive(Debug)]
+pub struct NodeFolder(PathBuf);
+
+impl NodeFolder {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for NodeFolder {
+    fn drop(&mut self) {
+        // What can't be removed now is left to `gc`.
+        let _ = tree::remove(&self.0);
+    }
+}
+
 /// A cache folder: blobs and action records together.
 #[derive(Debug)]
 pub struct Cache {
     root: PathBuf,
+    read_only: bool,
     /// Digest → bytes.
     pub blobs: BlobStore,
     /// Action key → manifest.
@@ -42,35 +89,29 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Opens the cache below `folder`, making it if it is not there.
+    /// Opens the cache below `folder`, making it if it is not there. One that can't be written to is
+    /// opened all the same, to be read.
     ///
     /// # Errors
-    /// When the folder can't be made or written to.
+    /// When there is something else in its place.
     pub fn open(folder: &Path) -> Result<Self, EngineError> {
         let root = folder.join(FORMAT);
-        for name in [
-            "blobs",
-            "actions",
-            "locks",
-            "scratch",
-            "logs",
-            "tmp",
-            "runs/tables",
-        ] {
-            let path = root.join(name);
-            fs_err::create_dir_all(&path).map_err(|e| EngineError::io("create", &path, e))?;
-        }
-        let tag = folder.join("CACHEDIR.TAG");
-        if !tag.exists() {
-            let text =
-                "Signature: 8a477f597d28d172789f06886806bc55\n# This folder is a cache of cpipe.\n";
-            write_atomically(&tag, text.as_bytes())?;
-        }
+        let read_only = match prepare(folder, &root) {
+            Ok(()) => !FOLDERS.iter().all(|name| is_writable(&root.join(name))),
+            Err(EngineError::Io { source, .. }) if is_denied(&source) => true,
+            Err(error) => return Err(error),
+        };
         Ok(Self {
             blobs: BlobStore::new(root.join("blobs"), root.join("tmp")),
             actions: ActionCache::new(root.join("actions"), root.join("locks")),
             root,
+            read_only,
         })
+    }
+
+    /// Whether this user can only read it. Then nothing can be recorded, and nothing can run.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
     }
 
     /// The folder of this format version.
@@ -83,18 +124,18 @@ impl Cache {
         self.root.join("runs")
     }
 
-    /// Holds off garbage collection while a run uses the cache.
-    pub fn lock_shared(&self) -> Result<File, EngineError> {
+    /// Holds off garbage collection while a run uses the cache. None where nobody can lock it.
+    pub fn lock_shared(&self) -> Result<Option<File>, EngineError> {
         self.lock_with("run.lock", File::lock_shared)
     }
 
     /// Waits until no run uses the cache.
-    pub fn lock_exclusive(&self) -> Result<File, EngineError> {
+    pub fn lock_exclusive(&self) -> Result<Option<File>, EngineError> {
         self.lock_with("run.lock", File::lock)
     }
 
     /// Waits for a lock of this cache that is held for a moment.
-    pub(crate) fn lock_file(&self, name: &str) -> Result<File, EngineError> {
+    pub(crate) fn lock_file(&self, name: &str) -> Result<Option<File>, EngineError> {
         self.lock_with(name, File::lock)
     }
 
@@ -102,26 +143,27 @@ impl Cache {
         &self,
         name: &str,
         lock: fn(&File) -> std::io::Result<()>,
-    ) -> Result<File, EngineError> {
+    ) -> Result<Option<File>, EngineError> {
         let path = self.root.join(name);
         let open = || {
-            let file = File::options()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .open(&path)?;
+            let file = files::open_lock(&path)?;
             lock(&file)?;
             Ok(file)
         };
-        open().map_err(|e| EngineError::io("lock", &path, e))
+        match open() {
+            Ok(file) => Ok(Some(file)),
+            Err(_) if self.read_only => Ok(None),
+            Err(e) => Err(EngineError::io("lock", &path, e)),
+        }
     }
 
     /// A new private folder for a node's outputs, on the file system of the blobs.
-    pub fn temp_dir(&self) -> Result<tempfile::TempDir, EngineError> {
+    pub fn node_folder(&self) -> Result<NodeFolder, EngineError> {
         let tmp = self.root.join("tmp");
         tempfile::Builder::new()
             .prefix("node-")
             .tempdir_in(&tmp)
+            .map(|folder| NodeFolder(folder.keep()))
             .map_err(|e| EngineError::io("write in", &tmp, e))
     }
 

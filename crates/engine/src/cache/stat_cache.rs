@@ -7,9 +7,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use super::files::is_denied;
 use super::write_atomically;
 use crate::digest::{self, Algorithm, Digest, Pin};
 use crate::error::EngineError;
+use crate::tree::{self, Links};
 
 /// A file hashed this soon after its last change may change again within the same time stamp.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -69,32 +71,22 @@ impl StatCache {
         }
     }
 
-    /// The digest of a file, or of a folder's listing.
+    /// The digest of a source: of a file, or of a folder's listing.
     pub fn digest(&self, path: &Path, algorithm: Algorithm) -> Result<Pin, EngineError> {
-        let failed = |e| EngineError::io("read", path, e);
-        let hex = if fs_err::metadata(path).map_err(failed)?.is_dir() {
-            let listing = self.listing(path, algorithm)?;
-            match algorithm {
-                Algorithm::Blake3 => Digest::of(listing.as_bytes()).hex(),
-                Algorithm::Sha256 => digest::sha256(listing.as_bytes()),
-            }
-        } else {
-            self.file(path, algorithm).map_err(failed)?
-        };
-        let pin = Pin { algorithm, hex };
+        let pin = tree::pin(path, Links::OfSource, algorithm, |path| {
+            self.file(path, algorithm)
+        })?;
         self.remember_source(path, &pin);
         Ok(pin)
     }
 
-    fn listing(&self, folder: &Path, algorithm: Algorithm) -> Result<String, EngineError> {
-        let mut text = String::new();
-        for (name, path) in files_below(folder)? {
-            let hex = self
-                .file(&path, algorithm)
-                .map_err(|e| EngineError::io("read", &path, e))?;
-            text.extend([&hex, "  ", &name, "\n"]);
-        }
-        Ok(text)
+    /// The digest of what is at `path`, where a link is a link.
+    pub(crate) fn digest_of_copy(&self, path: &Path) -> Result<Digest, EngineError> {
+        let algorithm = Algorithm::Blake3;
+        let pin = tree::pin(path, Links::OfCopy, algorithm, |path| {
+            self.file(path, algorithm)
+        })?;
+        pin.hex.parse().map_err(EngineError::NotFound)
     }
 
     fn file(&self, path: &Path, algorithm: Algorithm) -> io::Result<String> {
@@ -180,9 +172,14 @@ impl StatCache {
             return Ok(());
         }
         let text = serde_json::to_vec(&*state).expect("entries are plain data");
-        write_atomically(&self.path, &text)?;
-        state.dirty = false;
-        Ok(())
+        match write_atomically(&self.path, &text) {
+            // A cache that is only read has no use for shortcuts of its own.
+            Err(EngineError::Io { source, .. }) if is_denied(&source) => Ok(()),
+            written => {
+                state.dirty = false;
+                written
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -202,40 +199,6 @@ fn stat(path: &Path) -> io::Result<Stat> {
         inode: meta.ino(),
         device: meta.dev(),
     })
-}
-
-/// Every file below a folder: relative name → path, sorted by name.
-pub fn files_below(folder: &Path) -> Result<BTreeMap<String, PathBuf>, EngineError> {
-    let mut files = BTreeMap::new();
-    let mut folders = vec![(String::new(), folder.to_owned())];
-    while let Some((prefix, folder)) = folders.pop() {
-        let failed = |e| EngineError::io("read", &folder, e);
-        for entry in fs_err::read_dir(&folder).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            let name = path.file_name().and_then(|n| n.to_str()).ok_or_else(|| {
-                failed(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "a file name is not UTF-8",
-                ))
-            })?;
-            let name = format!("{prefix}{name}");
-            if fs_err::metadata(&path).map_err(failed)?.is_dir() {
-                folders.push((format!("{name}/"), path));
-            } else {
-                files.insert(name, path);
-            }
-        }
-    }
-    Ok(files)
-}
-
-/// The files of a source: those below it if it is a folder, else the file itself by its name.
-pub(crate) fn source_files(path: &Path) -> Result<BTreeMap<String, PathBuf>, EngineError> {
-    if path.is_dir() {
-        return files_below(path);
-    }
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    Ok(BTreeMap::from([(name.into_owned(), path.to_owned())]))
 }
 
 #[cfg(test)]

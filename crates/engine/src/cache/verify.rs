@@ -86,9 +86,9 @@ pub(super) fn artifact_blobs(blobs: &BlobStore, artifact: &crate::Artifact) -> V
     let mut digests = vec![artifact.digest];
     if artifact.kind == crate::stage::OutputKind::Dir
         && let Ok(text) = std::fs::read_to_string(blobs.path(artifact.digest))
-        && let Ok(listing) = crate::manifest::Listing::parse(&text)
+        && let Ok(listing) = crate::tree::Tree::parse(&text)
     {
-        digests.extend(listing.0.values());
+        digests.extend(listing.contents());
     }
     digests
 }

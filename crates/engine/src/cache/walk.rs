@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::Cache;
@@ -6,10 +7,30 @@ use crate::action::ActionKey;
 use crate::error::EngineError;
 use crate::manifest::Manifest;
 
+/// Every regular file below a folder of the cache: relative name → path, sorted by name. Anything
+/// else is not the cache's.
+pub(crate) fn files_below(folder: &Path) -> Result<BTreeMap<String, PathBuf>, EngineError> {
+    let mut files = BTreeMap::new();
+    let mut left = vec![(String::new(), folder.to_owned())];
+    while let Some((prefix, folder)) = left.pop() {
+        let failed = |e| EngineError::io("read", &folder, e);
+        for entry in fs_err::read_dir(&folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            let kind = entry.file_type().map_err(failed)?;
+            if kind.is_dir() {
+                left.push((format!("{name}/"), entry.path()));
+            } else if kind.is_file() {
+                files.insert(name, entry.path());
+            }
+        }
+    }
+    Ok(files)
+}
+
 /// (name with its shard, path) of every finished file in a sharded folder, sorted.
 pub(super) fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, EngineError> {
-    let files = super::files_below(folder)?;
-    Ok(files
+    Ok(files_below(folder)?
         .into_iter()
         .filter(|(name, _)| !is_unfinished(name))
         .map(|(name, path)| (name.replace('/', ""), path))

@@ -2,15 +2,19 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use super::guardian;
+use crate::log::Log;
 use crate::stage::{StageContext, StageError};
 
 /// How often a running program's run is asked whether it was interrupted.
@@ -20,6 +24,8 @@ const GRACE: Duration = Duration::from_secs(3);
 /// The end of the log that a failure shows, in bytes and lines.
 const SHOWN_BYTES: u64 = 8192;
 const SHOWN_LINES: usize = 20;
+/// Most bytes that are read from the pipe once the program has ended.
+const MOST_AFTER_THE_END: usize = 16 << 20;
 
 /// How a program ended.
 pub(super) struct Ended {
@@ -37,63 +43,70 @@ pub(super) fn run(
     name: &str,
     context: &StageContext<'_>,
 ) -> Result<Ended, StageError> {
+    let failed = |e: io::Error| StageError::failed(format!("cannot wait for `{name}`: {e}"));
     let stdin = match context.programs.lock {
         Some(lock) => lock.try_clone().map_or(Stdio::null(), Stdio::from),
         None => Stdio::null(),
     };
-    let (stdout, stderr) = log_ends(context.programs.log)?;
+    let (printed, end) = printed_pipe().map_err(failed)?;
     command
         .env("CPIPE_ACTION", context.programs.key)
         .stdin(stdin)
-        .stdout(stdout)
-        .stderr(stderr)
+        .stdout(Stdio::from(end.try_clone().map_err(failed)?))
+        .stderr(Stdio::from(end))
         .process_group(0);
     let child = command.spawn().map_err(|e| {
         let message = format!("cannot start `{name}`: {e}");
         StageError::hinted(message, "check that it is installed and on PATH")
     })?;
+    // Its own copies of the pipe's end go, so that the pipe ends with the program.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
     let _watched = guardian::watch(child.id(), context.programs.key);
-    let failed = |e: io::Error| StageError::failed(format!("cannot wait for `{name}`: {e}"));
-    wait(&child, context)
-        .map_err(failed)?
-        .ok_or(StageError::Cancelled)
+    let ended = wait(&child, &printed, context).map_err(failed)?;
+    if let Some(log) = context.programs.log {
+        drain(&printed, log);
+        log.finish();
+    }
+    ended.ok_or(StageError::Cancelled)
 }
 
-fn log_ends(log: Option<&Path>) -> Result<(Stdio, Stdio), StageError> {
-    let Some(path) = log else {
-        return Ok((Stdio::null(), Stdio::null()));
-    };
-    let open = || {
-        let file = File::options().create(true).append(true).open(path)?;
-        Ok((Stdio::from(file.try_clone()?), Stdio::from(file)))
-    };
-    open().map_err(|e| StageError::io(path, e))
+/// A pipe for what a program prints. Reading from it never waits.
+fn printed_pipe() -> io::Result<(File, OwnedFd)> {
+    let (printed, end) = pipe_with(PipeFlags::CLOEXEC)?;
+    fcntl_setfl(&printed, OFlags::NONBLOCK)?;
+    Ok((File::from(printed), end))
+}
+
+/// Puts what the pipe holds into the log.
+fn drain(mut printed: &File, log: &Log) {
+    let mut block = [0; 1 << 16];
+    // A program that is gone prints nothing more; one that it left behind may never stop.
+    let mut left = MOST_AFTER_THE_END;
+    while let Ok(count @ 1..) = printed.read(&mut block)
+        && left > 0
+    {
+        log.write(&block[..count]);
+        left = left.saturating_sub(count);
+    }
 }
 
 /// None if the run was interrupted: then the whole group has been ended.
-fn wait(child: &Child, context: &StageContext<'_>) -> io::Result<Option<Ended>> {
+fn wait(child: &Child, printed: &File, context: &StageContext<'_>) -> io::Result<Option<Ended>> {
     let pid = pid_of(child);
     let ended = pidfd_open(pid, PidfdFlags::empty())?;
-    let is_over = |limit: Duration| -> io::Result<bool> {
-        let mut fds = [PollFd::new(&ended, PollFlags::IN)];
-        let limit = Timespec {
-            tv_sec: limit.as_secs() as i64,
-            tv_nsec: i64::from(limit.subsec_nanos()),
-        };
-        match poll(&mut fds, Some(&limit)) {
-            Ok(ready) => Ok(ready > 0),
-            Err(rustix::io::Errno::INTR) => Ok(false),
-            Err(e) => Err(e.into()),
-        }
+    let mut watch = Watch {
+        ended: &ended,
+        printed: Some(printed),
+        log: context.programs.log,
     };
-    while !is_over(LOOK)? {
+    while !watch.is_over(LOOK)? {
         if !(context.cancelled)() {
             continue;
         }
         // A group that is already gone is what was wanted.
         let _ = kill_process_group(pid, Signal::TERM);
         let late = Instant::now() + GRACE;
-        while Instant::now() < late && !is_over(LOOK)? {}
+        while Instant::now() < late && !watch.is_over(LOOK)? {}
         let _ = kill_process_group(pid, Signal::KILL);
         reap(pid)?;
         return Ok(None);
@@ -102,6 +115,62 @@ fn wait(child: &Child, context: &StageContext<'_>) -> io::Result<Option<Ended>> 
     // What it left running in its group must not outlive it.
     let _ = kill_process_group(pid, Signal::KILL);
     Ok(Some(ended))
+}
+
+/// What is looked at while a program runs.
+struct Watch<'w> {
+    ended: &'w OwnedFd,
+    /// None once nobody prints any more.
+    printed: Option<&'w File>,
+    log: Option<&'w Log>,
+}
+
+impl Watch<'_> {
+    /// Waits so long at most for the program's end, and logs what it prints meanwhile.
+    fn is_over(&mut self, limit: Duration) -> io::Result<bool> {
+        let limit = Timespec {
+            tv_sec: limit.as_secs() as i64,
+            tv_nsec: i64::from(limit.subsec_nanos()),
+        };
+        let mut fds = vec![PollFd::new(self.ended, PollFlags::IN)];
+        fds.extend(
+            self.printed
+                .map(|printed| PollFd::new(printed, PollFlags::IN)),
+        );
+        match poll(&mut fds, Some(&limit)) {
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => return Ok(false),
+            Err(e) => return Err(e.into()),
+        }
+        let is_over = !fds[0].revents().is_empty();
+        let has_printed = fds.get(1).is_some_and(|fd| !fd.revents().is_empty());
+        if has_printed && !is_over {
+            self.log_some()?;
+        }
+        Ok(is_over)
+    }
+
+    fn log_some(&mut self) -> io::Result<()> {
+        let Some(mut printed) = self.printed else {
+            return Ok(());
+        };
+        let mut block = [0; 1 << 16];
+        match printed.read(&mut block) {
+            Ok(0) => self.printed = None,
+            Ok(count) => {
+                if let Some(log) = self.log {
+                    log.write(&block[..count]);
+                }
+            }
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) => {}
+            Err(e) => return Err(e),
+        }
+        Ok(())
+    }
 }
 
 fn pid_of(child: &Child) -> Pid {
@@ -140,8 +209,10 @@ fn reap(pid: Pid) -> io::Result<Ended> {
 }
 
 /// The last lines of a log, or that there are none.
-pub(super) fn said(log: Option<&Path>) -> String {
-    let tail = log.and_then(|path| tail(path).ok()).unwrap_or_default();
+pub(super) fn said(log: Option<&Log>) -> String {
+    let tail = log
+        .and_then(|log| tail(log.path()).ok())
+        .unwrap_or_default();
     if tail.is_empty() {
         return "it printed nothing".to_owned();
     }

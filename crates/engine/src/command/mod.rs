@@ -13,9 +13,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::log::Log;
 use crate::stage::{
-    InputNode, Inputs, OutputDir, OutputKind, OutputSpec, Report, Roles, SourceFile, Stage,
-    StageContext, StageError, StageId,
+    Inputs, OutputDir, OutputKind, OutputSpec, Report, Roles, SourceFile, Stage, StageContext,
+    StageError, StageId,
 };
 
 /// The kind of stage that runs a program.
@@ -100,9 +101,10 @@ impl Command {
     }
 
     /// Every declared output must have been written.
-    fn check_outputs(&self, folder: &Path, log: Option<&Path>) -> Result<(), StageError> {
+    fn check_outputs(&self, folder: &Path, log: Option<&Log>) -> Result<(), StageError> {
         let outputs = self.outputs().into_iter();
-        let mut missing = outputs.filter(|output| !folder.join(&output.name).exists());
+        let mut missing =
+            outputs.filter(|output| folder.join(&output.name).symlink_metadata().is_err());
         let Some(output) = missing.next() else {
             return Ok(());
         };
@@ -178,7 +180,7 @@ impl Stage for Command {
             let path = folder.join(&output.name);
             fs_err::remove_dir(&path).map_err(|e| StageError::io(&path, e))?;
         }
-        bring_inputs(&self.root, &self.params.files, inputs, folder)?;
+        bring_inputs(&self.params.files, inputs, folder)?;
         let name = &self.params.program[0];
         let traced = context.programs.trace.then_some(context.scratch);
         let record = traced.map(trace::record_in).transpose()?;
@@ -201,58 +203,27 @@ impl Stage for Command {
 }
 
 /// Copies every input into the working folder, so that nothing done there can reach the cache.
-fn bring_inputs(
-    root: &Path,
-    names: &[String],
-    inputs: &Inputs,
-    folder: &Path,
-) -> Result<(), StageError> {
+fn bring_inputs(names: &[String], inputs: &Inputs, folder: &Path) -> Result<(), StageError> {
     for (role, nodes) in &inputs.roles {
         for node in nodes {
             let place = match nodes.len() {
                 1 => folder.join(role),
                 _ => folder.join(role).join(node.cell.to_string()),
             };
-            bring_node(node, &place)?;
+            for (output, artifact) in &node.outputs {
+                artifact.files.place(&place.join(output))?;
+            }
         }
     }
     for name in names {
-        let whole = root.join(name).is_dir();
-        for (file, path) in inputs.sources.get(name).into_iter().flatten() {
-            let target = if whole {
-                folder.join(name).join(file)
-            } else {
-                folder.join(name)
-            };
-            copy(path, &target)?;
+        if let Some(files) = inputs.sources.get(name) {
+            files.place(&folder.join(name))?;
         }
     }
     Ok(())
 }
 
-fn bring_node(node: &InputNode, place: &Path) -> Result<(), StageError> {
-    for (output, artifact) in &node.outputs {
-        for (name, path) in &artifact.files {
-            let one = artifact.files.len() == 1 && name == output;
-            let target = if one {
-                place.join(output)
-            } else {
-                place.join(output).join(name)
-            };
-            copy(path, &target)?;
-        }
-    }
-    Ok(())
-}
-
-fn copy(from: &Path, to: &Path) -> Result<(), StageError> {
-    let failed = |e| StageError::io(to, e);
-    fs_err::create_dir_all(to.parent().unwrap_or(to)).map_err(failed)?;
-    reflink_copy::reflink_or_copy(from, to).map_err(failed)?;
-    Ok(())
-}
-
-fn judge(program: &str, status: ExitStatus, log: Option<&Path>) -> Result<(), StageError> {
+fn judge(program: &str, status: ExitStatus, log: Option<&Log>) -> Result<(), StageError> {
     if status.success() {
         return Ok(());
     }

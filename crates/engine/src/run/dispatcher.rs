@@ -238,7 +238,7 @@ impl<'s> Dispatcher<'s> {
                 .iter()
                 .filter(|(i, _)| self.state[i.index()] == State::Known);
             let found = known.map(|(index, key)| (self.node(*index).label(), *key));
-            journal.table(found, self.workspace.graph)?;
+            self.summary.table = Some(journal.table(found, self.workspace.graph)?);
             journal.id().clone_into(&mut self.summary.run);
         }
         self.exports.save()?;

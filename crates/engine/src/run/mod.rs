@@ -18,6 +18,7 @@ use serde::Serialize;
 pub use sources::{SourceProblem, check_sources};
 
 use crate::action::ActionKey;
+use crate::digest::Digest;
 use crate::error::EngineError;
 use crate::event::{Event, EventSink};
 use crate::explain::Reason;
@@ -47,6 +48,8 @@ pub struct RunOptions {
 pub struct Summary {
     /// Name of the run's record.
     pub run: String,
+    /// Digest of its table of nodes and action keys.
+    pub table: Option<Digest>,
     /// Nodes that ran.
     pub executed: usize,
     /// Nodes found in the cache.
@@ -87,6 +90,7 @@ pub fn run(
     sink: &dyn EventSink,
 ) -> Result<Summary, EngineError> {
     let _in_use = workspace.cache.lock_shared()?;
+    refuse_read_only(workspace, targets, options)?;
     let started = Instant::now();
     let journal = Journal::begin(workspace.cache, &options.info, options.jobs)?;
     let (sender, receiver) = mpsc::channel();
@@ -111,6 +115,26 @@ pub fn run(
         seconds: summary.seconds,
     });
     outcome.map(|()| summary)
+}
+
+/// A cache that can't be written to serves a run that finds everything in it.
+fn refuse_read_only(
+    workspace: &Workspace<'_>,
+    targets: &[NodeIndex],
+    options: &RunOptions,
+) -> Result<(), EngineError> {
+    if !workspace.cache.is_read_only() {
+        return Ok(());
+    }
+    let statuses = plan(workspace, targets, options)?;
+    let is_known = |status: &Status| matches!(status, Status::Cached(_) | Status::Unavailable(_));
+    let mut unknown = statuses.iter().filter(|(_, status)| !is_known(status));
+    unknown.next().map_or(Ok(()), |(index, _)| {
+        Err(EngineError::ReadOnly {
+            path: workspace.cache.root().to_owned(),
+            needed: format!("{} has to run", workspace.node(*index).label()),
+        })
+    })
 }
 
 /// What [`run`] would do, by node in the order of the graph; changes nothing.

@@ -179,8 +179,8 @@ impl Reader<'_> {
         entry.locked = self.lock.of_url(name, &url).cloned();
         entry.pin = entry.locked.as_ref().map(|locked| locked.digest.clone());
         if let (Unpack::None, Some(digest)) = (url.unpack, &url.digest) {
-            let files = BTreeMap::from([(url.file_name().to_owned(), digest.hex.clone())]);
-            entry.pin = Some(Pin::of_listing(digest.algorithm, &files));
+            let file = (url.file_name().to_owned(), digest.hex.clone());
+            entry.pin = Some(Pin::of_files(digest.algorithm, [file]));
         }
         entry.location = Location::Url(url);
     }

@@ -1,0 +1,85 @@
+use std::fmt::Write;
+use std::fs::FileType;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use super::Astray;
+
+/// Why an entry of a folder cannot be stored.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Names are kept as text.
+    #[error("has a name that is not UTF-8")]
+    Name,
+    /// Neither file, folder nor link; such a thing is never opened.
+    #[error("is {0}, and only files, folders and links are stored")]
+    Special(&'static str),
+    /// A link that leads to no place inside.
+    #[error("is a link to `{to}`, which {}", words(*.astray))]
+    Link {
+        /// What the link says.
+        to: String,
+        /// Where it leads.
+        astray: Astray,
+    },
+    /// An output that is not itself there, but by way of a link.
+    #[error("is a link, and an output has to be there itself")]
+    Linked,
+}
+
+fn words(astray: Astray) -> &'static str {
+    match astray {
+        Astray::Outside => "is outside the folder",
+        Astray::Nowhere => "does not exist",
+        Astray::Circle => "leads in a circle",
+    }
+}
+
+impl Fault {
+    /// What is wrong with a thing of this kind in the place of a file.
+    pub(crate) fn of(kind: FileType) -> Self {
+        if kind.is_symlink() {
+            return Self::Linked;
+        }
+        Self::Special(if kind.is_fifo() {
+            "a named pipe"
+        } else if kind.is_socket() {
+            "a socket"
+        } else if kind.is_dir() {
+            "a folder"
+        } else {
+            "a device"
+        })
+    }
+
+    /// What a user can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Name => "rename it",
+            Self::Special(_) => "remove it, or make it elsewhere",
+            Self::Link { .. } | Self::Linked => {
+                "remove the link, or put what it should lead to in its place"
+            }
+        }
+    }
+}
+
+/// A path as it is shown: control characters and bytes that are not UTF-8 are escaped.
+pub fn shown(path: &Path) -> String {
+    let mut text = String::new();
+    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if c.is_control() {
+                text.extend(c.escape_default());
+            } else {
+                text.push(c);
+            }
+        }
+        for byte in chunk.invalid() {
+            // Writing to a string does not fail.
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    text
+}
