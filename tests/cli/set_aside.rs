@@ -15,7 +15,7 @@ version: 1
 vars: { word: one }
 stages:
   f: { run: { command: { program: [sh, -c, 'echo ${word} > f'], outputs: [f] } }, export: sub/deep }
-  t: { run: { command: { program: [sh, -c, 'mkdir t/in; echo ${word} > t/x; echo 2 > t/in/y'], outputs: [t/] } }, export: sub/deep }
+  t: { run: { command: { program: [sh, -c, 'mkdir -p t/in; echo ${word} > t/x; echo 2 > t/in/y'], outputs: [t/] } }, export: sub/deep }
 ";
 
 /// What a user does, in the folder `outputs/sub/deep`; `$MINE` is a folder of theirs with a file `f`
@@ -87,8 +87,8 @@ const DEEDS: [(&str, &str); 25] = [
     ),
 ];
 
-/// Inode → what a user has there, below some folders, without following links.
-fn belongings(folders: &[PathBuf]) -> BTreeMap<u64, String> {
+/// Inode → mode, and what is there, below some folders, without following links.
+fn belongings(folders: &[PathBuf]) -> BTreeMap<u64, (u32, String)> {
     let mut all = BTreeMap::new();
     let mut left = folders.to_vec();
     while let Some(path) = left.pop() {
@@ -101,15 +101,11 @@ fn belongings(folders: &[PathBuf]) -> BTreeMap<u64, String> {
             "folder".to_owned()
         } else if meta.is_file() {
             let content = fs::read(&path).unwrap_or_default();
-            format!(
-                "file {:o} {}",
-                meta.mode(),
-                String::from_utf8_lossy(&content)
-            )
+            format!("file of {:?}", String::from_utf8_lossy(&content))
         } else {
             format!("{:?}", meta.file_type())
         };
-        all.insert(meta.ino(), what);
+        all.insert(meta.ino(), (meta.mode(), what));
     }
     all
 }
@@ -144,8 +140,12 @@ fn check(user: impl Fn(&TestEnv) -> Option<User>, deed: (&str, &str), args: &str
     );
     shell(&env, user.as_ref(), &line);
     let copies = belongings(&[env.path("outputs")]).into_iter();
-    let changed = copies.filter(|(inode, what)| ours.get(inode) != Some(what));
-    let theirs: BTreeMap<u64, String> = changed
+    // A copy of ours with another mode is a copy of ours.
+    let changed = copies.filter(|(inode, (_, what))| {
+        let before = ours.get(inode);
+        before.is_none_or(|(_, content)| content != what)
+    });
+    let theirs: BTreeMap<u64, (u32, String)> = changed
         .chain(belongings(std::slice::from_ref(&mine)))
         .collect();
     cpipe(&env, user.as_ref(), args);
