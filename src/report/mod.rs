@@ -26,12 +26,9 @@ mod table;
 mod tables;
 mod words;
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use cpipe_engine::EngineError;
-use cpipe_engine::cache::write_atomically;
+use cpipe_engine::exports;
 use cpipe_engine::run::Summary;
 use cpipe_engine::spec::REPORT;
 
@@ -45,10 +42,11 @@ pub(crate) fn write(session: &Session) -> Result<PathBuf, CliError> {
     refuse_clash(session)?;
     let _in_use = session.cache.lock_shared()?;
     let report = gather::gather(session)?;
-    write_atomically(&path, page::page(&report).as_bytes())?;
-    // Like every other file in outputs/, it is for everyone to read.
-    std::fs::set_permissions(&path, Permissions::from_mode(0o644))
-        .map_err(|e| EngineError::io("write", &path, e))?;
+    let page = page::page(&report);
+    let aside = exports::write_page(&session.workspace(), REPORT, page.as_bytes())?;
+    if let Some(aside) = aside {
+        say(&format!("an edited output was kept as {}", aside.display()));
+    }
     Ok(path)
 }
 
@@ -71,6 +69,11 @@ pub(crate) fn refresh(session: &Session, summary: &Summary) -> Result<Option<Pat
         Err(error) if error.kind == Kind::Usage => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+#[expect(clippy::print_stderr, reason = "talk, not data")]
+fn say(line: &str) {
+    eprintln!("warning: {line}");
 }
 
 /// Where the report of the profile lies.

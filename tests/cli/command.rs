@@ -105,3 +105,68 @@ fn a_link_as_output_is_kept_as_what_it_leads_to() {
     assert_eq!(env.read("outputs/out"), "before");
     env.cpipe(&["verify"]).assert_code(0);
 }
+
+#[test]
+fn its_standard_input_is_empty() {
+    let env = failing("[sh, -c, 'cat > out.txt']");
+    env.run(&[]).assert_executed(&["only"]);
+    assert_eq!(env.read("outputs/out.txt"), "");
+}
+
+#[test]
+fn a_long_log_has_its_beginning_and_end_and_says_where_it_was_cut() {
+    let env = failing(
+        "[sh, -c, 'echo first; head -c 30000000 /dev/zero | tr \\\\0 x; echo last >&2; echo 1 > out.txt']",
+    );
+    env.run(&[]).assert_executed(&["only"]);
+    let log = env.cpipe(&["log", "only"]);
+    let text = log.text();
+    assert!(text.starts_with("first\nxxx") && text.ends_with("xxxlast\n"));
+    assert!(text.len() < 13_000_000, "{}", text.len());
+    let cut = text.lines().find(|line| line.starts_with("[cpipe: "));
+    let dropped = 30_000_011 - (12 << 20);
+    let said = format!("[cpipe: {dropped} bytes of this log were left out here]");
+    assert_eq!(cut, Some(said.as_str()));
+}
+
+#[test]
+fn what_it_leaves_running_keeps_nobody_waiting() {
+    let env = failing("[sh, -c, 'sleep 600 & echo 1 > out.txt']");
+    env.run(&[]).assert_executed(&["only"]);
+}
+
+#[test]
+fn it_may_write_to_its_inputs() {
+    let env = TestEnv::commands();
+    env.replace(
+        "pipeline.yaml",
+        "cat data/in.txt > made.txt;",
+        "echo x >> data/in.txt; cat data/in.txt > made.txt;",
+    );
+    env.run(&[]).assert_done();
+    assert_eq!(env.read("data/in.txt"), "one\n");
+}
+
+/// A folder output with one file of the same name is a folder wherever it is read.
+#[test]
+fn a_folder_with_one_file_of_its_own_name_stays_a_folder() {
+    let env = TestEnv::of(
+        "version: 1\nstages:\n  a: { run: { command: { program: [sh, -c, 'mkdir t; echo 1 > t/t'], outputs: [t/] } } }\n  b:\n    needs: { in: a }\n    run: { command: { program: [cp, in/t/t, out.txt], outputs: [out.txt] } }\n    export: .\n",
+    );
+    env.run(&[]).assert_executed(&["a", "b"]);
+    assert_eq!(env.read("outputs/out.txt"), "1\n");
+}
+
+#[test]
+fn an_output_behind_a_link_is_refused() {
+    let env = failing("[sh, -c, 'ln -s /etc/hostname out.txt']");
+    let run = env.run(&[]);
+    assert_eq!(run.code, 20);
+    assert!(run.failed["only"].contains("out.txt is a link"), "{run:?}");
+    let env = TestEnv::of(
+        "version: 1\nstages:\n  only: { run: { command: { program: [sh, -c, 'ln -s /etc sub'], outputs: [sub/hostname] } } }\n",
+    );
+    let run = env.run(&[]);
+    assert_eq!(run.code, 20);
+    assert!(run.failed["only"].contains("is a link"), "{run:?}");
+}

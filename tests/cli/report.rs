@@ -52,6 +52,37 @@ fn a_run_writes_it_and_a_run_without_work_leaves_it_alone() {
 }
 
 #[test]
+fn a_page_that_is_not_ours_is_set_aside() {
+    let env = study();
+    env.write(PAGE, "mine");
+    let run = env.cpipe(&["run"]);
+    assert!(
+        run.assert_code(0)
+            .stderr
+            .contains("an edited output was kept"),
+        "{run:?}"
+    );
+    assert_eq!(env.read("outputs/report.html.edited-1"), "mine");
+    // One that we wrote is replaced.
+    env.replace("pipeline.yaml", "title: Letters", "title: Other letters");
+    env.run(&[]).assert_done();
+    assert_eq!(
+        env.files("outputs")
+            .keys()
+            .filter(|name| name.contains(".edited-"))
+            .count(),
+        1
+    );
+    env.change(PAGE, |page| page.extend(b"<p>note</p>"));
+    env.replace("pipeline.yaml", "title: Other letters", "title: Letters");
+    env.run(&[]).assert_done();
+    assert!(
+        env.read("outputs/report.html.edited-2")
+            .ends_with("<p>note</p>")
+    );
+}
+
+#[test]
 fn it_is_written_again_when_it_would_say_something_else() {
     let env = study();
     env.run(&[]).assert_done();

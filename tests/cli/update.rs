@@ -1,5 +1,8 @@
 //! `cpipe update`: accepts changed sources.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
 use crate::env::{TestEnv, assert_shown};
 
 const TEXT: &str = "assets/nano/eval/text/kjv-1-ruth.txt";
@@ -14,6 +17,22 @@ fn nothing_changed_writes_nothing() {
         (0, "everything is as declared and locked\n")
     );
     assert_eq!(env.read("pipeline.yaml"), before);
+}
+
+#[test]
+fn the_mode_of_the_file_stays_and_a_link_is_written_through() {
+    let env = TestEnv::study();
+    env.write("real/study.yaml", env.read("pipeline.yaml"));
+    env.remove("pipeline.yaml");
+    std::os::unix::fs::symlink("real/study.yaml", env.path("pipeline.yaml")).unwrap();
+    let real = env.path("real/study.yaml");
+    std::fs::set_permissions(&real, Permissions::from_mode(0o664)).unwrap();
+    env.change(TEXT, |text| text[0] ^= 1);
+    let before = env.read("real/study.yaml");
+    env.cpipe(&["update"]).assert_code(0);
+    assert!(env.path("pipeline.yaml").is_symlink());
+    assert_ne!(env.read("real/study.yaml"), before);
+    assert_eq!(real.metadata().unwrap().permissions().mode() & 0o777, 0o664);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::digest::Digest;
 use crate::error::EngineError;
 use crate::graph::Node;
 use crate::manifest::{Artifact, Manifest};
+use crate::plan::Workspace;
 use crate::stage::OutputKind;
 use crate::tree::is_executable;
 
@@ -90,11 +91,40 @@ impl<'a> Exports<'a> {
         let executable = meta.is_file() && is_executable(&meta);
         if (kind, found, executable) == (wanted.kind, wanted.digest, wanted.executable) {
             There::Wanted
-        } else if self.lock().get(path) == Some(&found) {
+        } else if self.is_ours(path, kind, found) {
             There::Ours
         } else {
             There::Foreign
         }
+    }
+
+    /// Whether we wrote this there, or the cache has every byte of it: a killed run leaves copies
+    /// that it had no time to record.
+    fn is_ours(&self, path: &Path, kind: OutputKind, found: Digest) -> bool {
+        let blobs = &self.cache.blobs;
+        self.lock().get(path) == Some(&found)
+            || blobs.verified(found).is_ok()
+                && (kind == OutputKind::File
+                    || blobs.listing(found).is_ok_and(|listing| {
+                        listing
+                            .contents()
+                            .all(|digest| blobs.verified(*digest).is_ok())
+                    }))
+    }
+
+    /// Writes a file that is no artifact. Returns where what was the user's was set aside.
+    fn write_page(&self, path: &Path, bytes: &[u8]) -> Result<Option<PathBuf>, EngineError> {
+        let wanted = Artifact {
+            kind: OutputKind::File,
+            digest: Digest::of(bytes),
+            size: bytes.len() as u64,
+            executable: false,
+        };
+        let aside = self.make_way(path, &wanted)?;
+        write_atomically(path, bytes)?;
+        self.lock().insert(path.to_owned(), wanted.digest);
+        self.save()?;
+        Ok(aside)
     }
 
     /// What is in the place of a folder on the way from `outputs` to a copy, and is none.
@@ -146,6 +176,20 @@ impl<'a> Exports<'a> {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// Writes the page `name` in the outputs of a pipeline. Returns where what was the user's in its
+/// place was set aside.
+///
+/// # Errors
+/// When it can't be written.
+pub fn write_page(
+    workspace: &Workspace<'_>,
+    name: &str,
+    bytes: &[u8],
+) -> Result<Option<PathBuf>, EngineError> {
+    let exports = Exports::open(workspace.cache, workspace.stats, &workspace.outputs);
+    exports.write_page(&workspace.outputs.join(name), bytes)
 }
 
 /// What is in the place of a copy.

@@ -13,7 +13,7 @@ pub mod error;
 pub mod event;
 mod execute;
 pub mod explain;
-mod exports;
+pub mod exports;
 pub mod graph;
 mod input_files;
 pub mod lock;
