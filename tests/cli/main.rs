@@ -28,6 +28,7 @@ mod shared_cache;
 mod shell;
 mod sources;
 mod spec;
+mod spelling;
 mod update;
 mod users;
 mod verify;
