@@ -137,11 +137,16 @@ fn a_number_that_cannot_be_held_is_refused_with_its_place() {
 }
 
 #[test]
-fn one_number_in_two_spellings_is_refused() {
-    let output = TestEnv::of(&pipeline("[1000, 1_000]")).cpipe(&["plan"]);
-    output.assert_code(10);
-    let said = "axis `v` has one value in two spellings, `1000` and `1_000`";
-    assert!(output.stderr.contains(said), "{}", output.stderr);
-    let both = TestEnv::of(&pipeline("['1000', '1_000']"));
-    both.run(&[]).assert_executed(&["a[v=1000]", "a[v=1_000]"]);
+fn two_spellings_of_one_number_are_two_cells() {
+    let env = TestEnv::of(&pipeline("[3.1, 3.10, 1000, 1_000]"));
+    let nodes = ["a[v=1000]", "a[v=1_000]", "a[v=3.10]", "a[v=3.1]"];
+    let run = env.run(&[]);
+    run.assert_done();
+    assert!(
+        nodes
+            .iter()
+            .all(|node| run.executed.contains(&(*node).to_owned()))
+    );
+    env.run(&["--force", "a[v=3.1]", "a[v=3.1]"])
+        .assert_executed(&["a[v=3.1]"]);
 }

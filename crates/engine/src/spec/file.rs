@@ -94,7 +94,7 @@ pub(crate) fn read<'t>(
     for (key, node) in written {
         stages.extend(read_stage(key, node, &pools, errors));
     }
-    let text = |node: &Node| node.scalar_text().map(str::to_owned);
+    let text = |node: &Node| node.text().map(str::to_owned);
     File {
         name: document.get("name").and_then(text),
         default_profile: document.get("default_profile").and_then(text),

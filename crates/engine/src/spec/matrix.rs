@@ -192,7 +192,7 @@ pub(crate) fn read(
             }
         }
     }
-    check_all_repeats(&matrix, errors);
+    check_crossed(&matrix, errors);
     matrix
 }
 
@@ -308,15 +308,13 @@ fn listed(name: &str, text: &str, place: &Node) -> Result<Vec<Node>, SpecError> 
     Ok(values)
 }
 
-fn check_all_repeats(matrix: &Matrix, errors: &mut Vec<SpecError>) {
+/// Zipped axes may repeat a value; in a crossed one that is a mistake.
+fn check_crossed(matrix: &Matrix, errors: &mut Vec<SpecError>) {
     let zipped: BTreeSet<&String> = matrix.zips.iter().flatten().collect();
     for Axis { name, values } in &matrix.axes {
-        let included = matrix.include.iter().flatten();
-        let included = included
-            .filter(|(axis, _)| axis == name)
-            .map(|(_, value)| value);
-        let may_repeat = zipped.contains(name);
-        errors.extend(check_repeats(name, values, included, may_repeat));
+        if !zipped.contains(name) {
+            errors.extend(check_repeats(name, values));
+        }
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) fn apply_profile(
 ) -> Option<String> {
     let profiles = sections_of(document, errors)?;
     let default = document.get("default_profile").cloned();
-    let name = match (wanted, default.as_ref().and_then(Node::scalar_text)) {
+    let name = match (wanted, default.as_ref().and_then(Node::text)) {
         (Some(name), _) => name.to_owned(),
         (None, default) => default?.to_owned(),
     };

@@ -304,22 +304,18 @@ fn a_number_that_cannot_be_held_is_refused_where_it_stands() {
 }
 
 #[test]
-fn one_value_in_two_spellings_is_a_mistake() {
+fn values_of_an_axis_are_compared_as_they_are_written() {
     let errors = |matrix: &str| {
         let text = format!(
             "version: 1\nmatrix: {{ {matrix} }}\nstages: {{ s: {{ run: {{ make: {{}} }} }} }}\n"
         );
-        load_with(&text, &Options::default())
-            .err()
-            .map(|errors| render(&text, &errors))
+        let loaded = load_with(&text, &Options::default());
+        loaded.err().map(|errors| render(&text, &errors))
     };
     let mut all = String::new();
     for matrix in [
-        "v: [1.0, 1.00]",
-        "v: [1000, 1_000]",
-        "v: [true, True]",
-        "a: [x, y], v: [1e3, 1000], zip: [[a, v]]",
-        "v: [1000], include: [{ v: 1e3 }]",
+        "v: [1.0, '1.0']",
+        "v: [1_000, 1e3, 1_000]",
         "v: [1000], exclude: [{ v: 1e3 }]",
         "v: ['a\tb', \"c\\nd\"]",
     ] {
@@ -327,11 +323,11 @@ fn one_value_in_two_spellings_is_a_mistake() {
     }
     insta::assert_snapshot!(all);
     for matrix in [
-        "v: ['1.0', '1.00']",
-        "v: [1, '1.0']",
+        "v: [3.1, 3.10, 3.100]",
+        "v: [1000, 1_000, 1e3, 01000]",
+        "v: [true, True, null, ~]",
+        "v: [1000], include: [{ v: 1e3 }]",
         "a: [x, y], v: [1e3, 1e3], zip: [[a, v]]",
-        "v: [1e400, 1e401, .nan, .inf]",
-        "v: [3.1, '3.10', 1.0.0, 1.0.00]",
     ] {
         assert_eq!(errors(matrix), None, "{matrix}");
     }
