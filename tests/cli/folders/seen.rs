@@ -47,7 +47,9 @@ pub(super) fn judge(folder: &Path) -> Verdict {
     } else {
         open_up(&out, &mut found);
     }
-    found.push((one.clone(), fs::symlink_metadata(&one).unwrap()));
+    let meta = fs::symlink_metadata(&one).unwrap();
+    open_file(&one, &meta);
+    found.push((one.clone(), meta));
     for (path, meta) in found {
         let name = path.strip_prefix(folder).unwrap().to_owned();
         let word = tag_of(path.file_name().unwrap().as_bytes());
@@ -90,10 +92,17 @@ fn open_up(folder: &Path, found: &mut Vec<(PathBuf, Metadata)>) {
         found.push((path.clone(), meta.clone()));
         if meta.is_dir() {
             open_up(&path, found);
-        } else if meta.is_file() && meta.nlink() == 1 {
-            let mode = Permissions::from_mode(meta.mode() | 0o600);
-            fs::set_permissions(&path, mode).unwrap();
+        } else {
+            open_file(&path, &meta);
         }
+    }
+}
+
+/// Makes a file readable that has this name only.
+fn open_file(path: &Path, meta: &Metadata) {
+    if meta.is_file() && meta.nlink() == 1 {
+        let mode = Permissions::from_mode(meta.mode() | 0o600);
+        fs::set_permissions(path, mode).unwrap();
     }
 }
 
