@@ -251,7 +251,7 @@ impl Output {
 }
 
 impl Run {
-    fn of(output: &Output) -> Self {
+    pub(crate) fn of(output: &Output) -> Self {
         let events: Vec<Value> = output
             .text()
             .lines()

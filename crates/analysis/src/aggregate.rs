@@ -1,9 +1,10 @@
 //! The `aggregate` stage: one row per cell and protocol, with intervals over chunks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cpipe_data::observations::Observation;
 use cpipe_data::scores::{self, ChunkScore, ModelFacts};
+use cpipe_engine::spec::whole_number;
 use cpipe_engine::stage::{
     InputNode, Inputs, OutputDir, OutputSpec, Report, Role, Roles, Stage, StageContext, StageError,
     StageId,
@@ -185,11 +186,7 @@ fn read_cell(node: &InputNode) -> Result<CellScores, AnalysisError> {
         node.file(name)
             .map_err(|e| AnalysisError::Cells(e.to_string()))
     };
-    let step = axis("step")?;
-    let digits = step.strip_prefix("step").unwrap_or(&step);
-    let step = digits
-        .parse()
-        .map_err(|_| AnalysisError::Cells(format!("the step `{step}` is not a whole number")))?;
+    let step = read_step(&axis("step")?)?;
     let path = file("model.json")?;
     let text = std::fs::read(path).map_err(|e| AnalysisError::io(path, e))?;
     let facts = serde_json::from_slice(&text)
@@ -203,6 +200,13 @@ fn read_cell(node: &InputNode) -> Result<CellScores, AnalysisError> {
     })
 }
 
+/// The number that a value of the axis `step` is.
+fn read_step(text: &str) -> Result<u64, AnalysisError> {
+    let step = whole_number(text.strip_prefix("step").unwrap_or(text));
+    step.and_then(|step| u64::try_from(step).ok())
+        .ok_or_else(|| AnalysisError::Cells(format!("the step `{text}` is not a whole number")))
+}
+
 /// The same model must have the same size at every step.
 fn check_sizes(cells: &[CellScores]) -> Result<(), AnalysisError> {
     let mut sizes: BTreeMap<&str, u64> = BTreeMap::new();
@@ -213,6 +217,22 @@ fn check_sizes(cells: &[CellScores]) -> Result<(), AnalysisError> {
             let model = &cell.model;
             let message =
                 format!("model `{model}` has {size} parameters in one cell and {found} in another");
+            return Err(AnalysisError::Cells(message));
+        }
+    }
+    Ok(())
+}
+
+/// No two cells may be one: steps in two spellings, such as `'64'` and `'064'`, are one number.
+fn check_repeats(cells: &[CellScores]) -> Result<(), AnalysisError> {
+    let mut seen = BTreeSet::new();
+    for cell in cells {
+        let (model, step, modality) = (&cell.model, cell.step, &cell.modality);
+        if !seen.insert((model, step, modality)) {
+            let message = format!(
+                "two cells are model `{model}` at step {step} for `{modality}`: \
+                 the axis `step` has this step in two spellings; keep one of them"
+            );
             return Err(AnalysisError::Cells(message));
         }
     }
@@ -264,6 +284,7 @@ impl Stage for Aggregate {
         let nodes = inputs.many("scores");
         let cells: Vec<CellScores> = nodes.iter().map(read_cell).collect::<Result<_, _>>()?;
         check_sizes(&cells)?;
+        check_repeats(&cells)?;
         let protocols = protocols(&cells);
         let modalities: Vec<&str> = {
             let mut names: Vec<&str> = Vec::new();
@@ -304,5 +325,55 @@ impl Stage for Aggregate {
             .collect();
         table::write_chunks(&chunk_rows, &outputs.path("chunks.parquet"))?;
         Ok(Report::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_read_as_the_pipeline_file_is() {
+        for text in [
+            "1000", "step1000", "1_000", "1e3", "01000", "0x3E8", "1000.0",
+        ] {
+            assert_eq!(read_step(text).expect(text), 1000);
+        }
+        for text in [
+            "",
+            "step",
+            "-1",
+            "1.5",
+            "one",
+            "18446744073709551616",
+            "step 1",
+        ] {
+            assert!(read_step(text).is_err(), "{text}");
+        }
+    }
+
+    fn cell(model: &str, step: u64) -> CellScores {
+        CellScores {
+            model: model.into(),
+            step,
+            modality: "text".into(),
+            facts: ModelFacts {
+                architecture: String::new(),
+                params_total: 1,
+                params_non_embedding: 1,
+                context: 1,
+                vocabulary: 1,
+                dtype: String::new(),
+            },
+            rows: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn one_step_in_two_spellings_is_refused() {
+        assert!(check_repeats(&[cell("a", 64), cell("b", 64), cell("a", 65)]).is_ok());
+        let said = check_repeats(&[cell("a", 64), cell("a", 64)]).map_err(|e| e.to_string());
+        let message = said.expect_err("two cells are one");
+        assert!(message.contains("model `a` at step 64"), "{message}");
     }
 }

@@ -10,7 +10,8 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 
 use super::error::SpecError;
-use super::tree::{Key, Node, Value};
+use super::number::Number;
+use super::tree::{Key, Meaning, Node, Plain, Value};
 
 /// Reads a value of type `T` from a tree.
 pub(crate) fn from_tree<T: DeserializeOwned>(node: &Node) -> Result<T, SpecError> {
@@ -31,6 +32,15 @@ impl DeError {
     /// Places an error that does not know yet where it is.
     fn or_at(mut self, span: &Range<usize>) -> Self {
         self.0.span.get_or_insert_with(|| span.clone());
+        self
+    }
+
+    /// Says how `null` or `~` is written where it is a text.
+    fn or_in_quotes(mut self, unquoted: Option<&str>) -> Self {
+        if let Some(written) = unquoted {
+            let help = format!("write '{written}' in quotes if it is a text");
+            self.0.help.get_or_insert(help);
+        }
         self
     }
 }
@@ -102,16 +112,29 @@ impl<'de> de::Deserializer<'de> for KeyDeserializer<'de> {
     }
 }
 
+/// Methods of a deserializer that read a number by one of [`Node`]'s visits.
+macro_rules! where_a_number_is_wanted {
+    ($($visit:ident: $($method:ident)+;)+) => { $($(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DeError> {
+            match self.number() {
+                Some(number) => self.$visit(number, visitor),
+                None => self.deserialize_any(visitor),
+            }
+        }
+    )+)+ };
+}
+
 impl<'de> de::Deserializer<'de> for &'de Node {
     type Error = DeError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DeError> {
         let expectation = wrong_type_of(self, &visitor);
         let result = match &self.value {
-            Value::Null => visitor.visit_unit(),
-            Value::Bool(value) => visitor.visit_bool(*value),
-            Value::Integer(value) => visitor.visit_i64(*value),
-            Value::Float(value) => visitor.visit_f64(*value),
+            Value::Plain(Plain { meaning, .. }) => match meaning {
+                Meaning::Null => visitor.visit_unit(),
+                Meaning::Bool(value) => visitor.visit_bool(*value),
+                Meaning::Number(number) => return self.visit_number(*number, visitor),
+            },
             Value::Text(text) => visitor.visit_str(text),
             Value::List(items) => {
                 let mut items = SeqDeserializer::new(items.iter());
@@ -126,9 +149,10 @@ impl<'de> de::Deserializer<'de> for &'de Node {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DeError> {
-        match self.value {
-            Value::Null => visitor.visit_none(),
-            _ => visitor.visit_some(self),
+        if self.is_null() {
+            visitor.visit_none()
+        } else {
+            visitor.visit_some(self)
         }
     }
 
@@ -146,12 +170,9 @@ impl<'de> de::Deserializer<'de> for &'de Node {
         _variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, DeError> {
-        match &self.value {
-            Value::Text(_) => visitor.visit_enum(Tagged {
-                node: self,
-                content: None,
-            }),
-            Value::Map(entries) if entries.len() == 1 => {
+        match (&self.value, self.text()) {
+            (_, Some(name)) => visitor.visit_enum(Tagged { node: self, name }),
+            (Value::Map(entries), _) if entries.len() == 1 => {
                 let (key, content) = &entries[0];
                 visitor.visit_enum(TaggedMap { key, content })
             }
@@ -166,18 +187,95 @@ impl<'de> de::Deserializer<'de> for &'de Node {
         _fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, DeError> {
-        match &self.value {
-            Value::Null => visitor
-                .visit_map(MapDeserializer::new(std::iter::empty::<(&Key, &Node)>()))
-                .map_err(|e| e.or_at(&self.span)),
-            Value::Map(_) => self.deserialize_any(visitor),
-            _ => Err(wrong_type(self, &"a mapping")),
+        if self.is_null() {
+            let nothing = std::iter::empty::<(&Key, &Node)>();
+            return visitor
+                .visit_map(MapDeserializer::new(nothing))
+                .map_err(|e| e.or_at(&self.span));
         }
+        if !self.is_map_or_null() {
+            return Err(wrong_type(self, &"a mapping"));
+        }
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DeError> {
+        let Some(text) = self.text() else {
+            let unquoted = self.scalar_text().filter(|written| !written.is_empty());
+            let result = self.deserialize_any(visitor);
+            return result.map_err(|error| error.or_in_quotes(unquoted));
+        };
+        let expectation = wrong_type_of(self, &visitor);
+        let result = visitor.visit_str(text);
+        result.map_err(|error: DeError| relabel(error, expectation, &self.span))
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DeError> {
+        self.deserialize_str(visitor)
+    }
+
+    where_a_number_is_wanted! {
+        visit_integer: deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
+                       deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64;
+        visit_double: deserialize_f32 deserialize_f64;
     }
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf unit unit_struct
+        bool char bytes byte_buf unit unit_struct
         seq tuple tuple_struct map identifier ignored_any
+    }
+}
+
+impl Node {
+    /// A number where anything may stand: an integer if it is written as one.
+    fn visit_number<'de, V: Visitor<'de>>(
+        &self,
+        number: Number,
+        visitor: V,
+    ) -> Result<V::Value, DeError> {
+        if number.is_integer && number.whole.is_some() {
+            self.visit_integer(number, visitor)
+        } else {
+            self.visit_double(number, visitor)
+        }
+    }
+
+    /// A number where an integer is wanted: `1e3` is one, too.
+    fn visit_integer<'de, V: Visitor<'de>>(
+        &self,
+        number: Number,
+        visitor: V,
+    ) -> Result<V::Value, DeError> {
+        let Some(whole) = number.whole else {
+            return self.visit_double(number, visitor);
+        };
+        let expectation = wrong_type_of(self, &visitor);
+        let result = match (i64::try_from(whole), u64::try_from(whole)) {
+            (Ok(value), _) => visitor.visit_i64(value),
+            (_, Ok(value)) => visitor.visit_u64(value),
+            _ => return Err(self.not_held(expectation)),
+        };
+        result.map_err(|error| relabel(error, expectation, &self.span))
+    }
+
+    fn visit_double<'de, V: Visitor<'de>>(
+        &self,
+        number: Number,
+        visitor: V,
+    ) -> Result<V::Value, DeError> {
+        let expectation = wrong_type_of(self, &visitor);
+        if !number.is_held(self.scalar_text().unwrap_or_default()) {
+            return Err(self.not_held(expectation));
+        }
+        let result = visitor.visit_f64(number.double);
+        result.map_err(|error| relabel(error, expectation, &self.span))
+    }
+
+    /// A number that would become another one.
+    fn not_held(&self, expectation: String) -> DeError {
+        let message = format!("{expectation}, which cannot be held exactly");
+        let help = "put it in quotes if it is a text; a number must fit a 64-bit integer or float";
+        DeError(SpecError::at(self.span.clone(), message).help(help))
     }
 }
 
@@ -217,7 +315,7 @@ fn relabel(error: DeError, expectation: String, span: &Range<usize>) -> DeError 
 /// An enum variant written as text.
 struct Tagged<'de> {
     node: &'de Node,
-    content: Option<&'de Node>,
+    name: &'de str,
 }
 
 impl<'de> EnumAccess<'de> for Tagged<'de> {
@@ -228,10 +326,7 @@ impl<'de> EnumAccess<'de> for Tagged<'de> {
         self,
         seed: S,
     ) -> Result<(S::Value, Content<'de>), DeError> {
-        let Value::Text(text) = &self.node.value else {
-            return Err(wrong_type(self.node, &"a name"));
-        };
-        let name: StrDeserializer<'_, DeError> = text.as_str().into_deserializer();
+        let name: StrDeserializer<'_, DeError> = self.name.into_deserializer();
         let tag = seed
             .deserialize(name)
             .map_err(|e| e.or_at(&self.node.span))?;
@@ -239,7 +334,7 @@ impl<'de> EnumAccess<'de> for Tagged<'de> {
             tag,
             Content {
                 at: self.node,
-                content: self.content,
+                content: None,
             },
         ))
     }

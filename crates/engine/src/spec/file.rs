@@ -94,9 +94,10 @@ pub(crate) fn read<'t>(
     for (key, node) in written {
         stages.extend(read_stage(key, node, &pools, errors));
     }
+    let text = |node: &Node| node.text().map(str::to_owned);
     File {
-        name: document.get("name").and_then(Node::scalar_text),
-        default_profile: document.get("default_profile").and_then(Node::scalar_text),
+        name: document.get("name").and_then(text),
+        default_profile: document.get("default_profile").and_then(text),
         vars: document.get("vars"),
         matrix,
         pools,
@@ -107,7 +108,7 @@ pub(crate) fn read<'t>(
 }
 
 fn is_empty(node: &Node) -> bool {
-    node.value == Value::Null || node.value == Value::Map(Vec::new())
+    node.is_null() || node.value == Value::Map(Vec::new())
 }
 
 fn check_text(node: Option<&Node>, errors: &mut Vec<SpecError>) {
@@ -121,13 +122,10 @@ fn check_text(node: Option<&Node>, errors: &mut Vec<SpecError>) {
 
 /// The text that must stand here.
 pub(crate) fn text_of(node: &Node) -> Result<&str, SpecError> {
-    match &node.value {
-        Value::Text(text) => Ok(text),
-        _ => {
-            let message = format!("expected a text, found {}", node.describe());
-            Err(SpecError::at(node.span.clone(), message))
-        }
-    }
+    node.text().ok_or_else(|| {
+        let message = format!("expected a text, found {}", node.describe());
+        SpecError::at(node.span.clone(), message)
+    })
 }
 
 /// Variables are put in once, so that their values are what is written.
@@ -166,7 +164,7 @@ pub(crate) fn check_keys(node: &Node, allowed: &[&str], place: &str, errors: &mu
 
 fn check_version(document: &Node, errors: &mut Vec<SpecError>) {
     match document.get("version") {
-        Some(node) if node.value == Value::Integer(1) => {}
+        Some(node) if node.whole() == Some(1) => {}
         Some(node) => {
             let message = format!("expected version 1, found {}", node.describe());
             errors.push(SpecError::at(node.span.clone(), message));
@@ -191,10 +189,8 @@ pub(crate) fn read_map<'t>(
             value: Value::Map(entries),
             ..
         }) => entries,
-        None
-        | Some(Node {
-            value: Value::Null, ..
-        }) => &[],
+        None => &[],
+        Some(node) if node.is_null() => &[],
         Some(node) => {
             let message = format!(
                 "expected a mapping under `{name}`, found {}",
@@ -250,8 +246,8 @@ fn read_export<'t>(
     export: &'t Node,
     errors: &mut Vec<SpecError>,
 ) -> Option<(&'t str, Range<usize>)> {
-    if let Value::Text(text) = &export.value {
-        return Some((text.as_str(), export.span.clone()));
+    if let Some(text) = export.text() {
+        return Some((text, export.span.clone()));
     }
     let message = format!(
         "expected a folder below outputs/, found {}",
@@ -277,13 +273,13 @@ pub(crate) fn texts<'t>(
     };
     let mut out: Vec<(&str, Range<usize>)> = Vec::new();
     for item in items {
-        match &item.value {
-            Value::Text(text) if out.iter().any(|(other, _)| other == text) => {
+        match item.text() {
+            Some(text) if out.iter().any(|(other, _)| *other == text) => {
                 let message = format!("`{text}` stands here twice");
                 errors.push(SpecError::at(item.span.clone(), message));
             }
-            Value::Text(text) => out.push((text.as_str(), item.span.clone())),
-            _ => {
+            Some(text) => out.push((text, item.span.clone())),
+            None => {
                 let message = format!("expected {what}, found {}", item.describe());
                 errors.push(SpecError::at(item.span.clone(), message));
             }
@@ -310,9 +306,9 @@ fn read_needs(node: Option<&Node>, errors: &mut Vec<SpecError>) -> Vec<Need> {
     }
     let mut needs = Vec::new();
     for (key, value) in node.entries() {
-        match &value.value {
-            Value::Text(text) => needs.push(need(Some(key), text, &value.span)),
-            _ => {
+        match value.text() {
+            Some(text) => needs.push(need(Some(key), text, &value.span)),
+            None => {
                 let message = format!("expected the name of a stage, found {}", value.describe());
                 errors.push(SpecError::at(value.span.clone(), message));
             }

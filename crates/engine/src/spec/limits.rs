@@ -68,8 +68,8 @@ pub(crate) fn read_policy(
 
 /// `retries: 2`, or `retries: { times: 2, wait: 10s }`.
 fn read_retries(node: &Node, policy: &mut Policy) -> Result<(), SpecError> {
-    let count = |node: &Node| match node.value {
-        Value::Integer(n) if (0..=1000).contains(&n) => Ok(n as u32),
+    let count = |node: &Node| match node.whole() {
+        Some(n) if (0..=1000).contains(&n) => Ok(n as u32),
         _ => {
             let message = format!(
                 "expected a number of retries from 0 to 1000, found {}",
@@ -97,7 +97,10 @@ fn read_retries(node: &Node, policy: &mut Policy) -> Result<(), SpecError> {
 }
 
 fn duration(node: &Node) -> Result<Duration, SpecError> {
-    let parsed = node.scalar_text().and_then(|text| parse_duration(&text));
+    let parsed = match node.number() {
+        Some(number) => Duration::try_from_secs_f64(number.double).ok(),
+        None => node.text().and_then(parse_duration),
+    };
     parsed.filter(|d| !d.is_zero()).ok_or_else(|| {
         let message = format!("expected a duration above 0, found {}", node.describe());
         SpecError::at(node.span.clone(), message).help("such as `90s`, `15m` or `2h`")
@@ -106,9 +109,8 @@ fn duration(node: &Node) -> Result<Duration, SpecError> {
 
 fn amount(name: &str, node: &Node) -> Result<u64, SpecError> {
     let parsed = match &node.value {
-        Value::Integer(n) => u64::try_from(*n).ok(),
         Value::Text(text) if name == "mem" => parse_bytes(text),
-        _ => None,
+        _ => node.whole().and_then(|n| u64::try_from(n).ok()),
     };
     parsed.ok_or_else(|| {
         let expected = if name == "mem" {

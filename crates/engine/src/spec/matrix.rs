@@ -6,12 +6,14 @@
 //! crossed with the axes that it does not name.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::Path;
 
 use super::Options;
 use super::error::SpecError;
 use super::file::{is_name, not_a_name, read_map, text_of};
 use super::tree::{self, Key, Node, Value};
+use super::values::{check_repeats, check_value};
 use super::vars::cell_of;
 
 const EXCLUDE: &str = "exclude";
@@ -190,7 +192,7 @@ pub(crate) fn read(
             }
         }
     }
-    check_repeats(&matrix, errors);
+    check_crossed(&matrix, errors);
     matrix
 }
 
@@ -222,7 +224,8 @@ fn read_axis(
             Vec::new()
         }
     };
-    check_values(name, &values, errors);
+    let checked = values.iter().map(|value| check_value(name, value));
+    errors.extend(checked.filter_map(Result::err));
     matrix.axes.push(Axis {
         name: name.clone(),
         values,
@@ -294,11 +297,8 @@ fn listed(name: &str, text: &str, place: &Node) -> Result<Vec<Node>, SpecError> 
         _ => {
             let lines = text.lines().map(str::trim);
             let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
-            let node = |line: &str| Node {
-                span: place.span.clone(),
-                value: Value::Text(line.to_owned()),
-            };
-            lines.map(node).collect::<Vec<Node>>()
+            let nodes = lines.map(|line| tree::scalar_of(line, &place.span));
+            nodes.collect::<Vec<Node>>()
         }
     };
     if values.is_empty() {
@@ -308,42 +308,12 @@ fn listed(name: &str, text: &str, place: &Node) -> Result<Vec<Node>, SpecError> 
     Ok(values)
 }
 
-fn check_values(axis: &str, values: &[Node], errors: &mut Vec<SpecError>) {
-    for value in values {
-        if let Err(message) = check_value(axis, value) {
-            errors.push(SpecError::at(value.span.clone(), message));
-        }
-    }
-}
-
-fn check_value(axis: &str, value: &Node) -> Result<(), String> {
-    let Some(text) = value.scalar_text() else {
-        let found = value.describe();
-        return Err(format!(
-            "a value of axis `{axis}` is {found}, expected a scalar"
-        ));
-    };
-    if text.is_empty() || text.contains([',', '=', '[', ']', '/', '\\', '$']) {
-        return Err(format!(
-            "the value `{text}` of axis `{axis}` is empty or has one of , = [ ] / \\ $"
-        ));
-    }
-    Ok(())
-}
-
 /// Zipped axes may repeat a value; in a crossed one that is a mistake.
-fn check_repeats(matrix: &Matrix, errors: &mut Vec<SpecError>) {
+fn check_crossed(matrix: &Matrix, errors: &mut Vec<SpecError>) {
     let zipped: BTreeSet<&String> = matrix.zips.iter().flatten().collect();
-    for axis in matrix.axes.iter().filter(|a| !zipped.contains(&a.name)) {
-        let mut seen = BTreeSet::new();
-        for value in &axis.values {
-            let Some(text) = value.scalar_text() else {
-                continue;
-            };
-            if !seen.insert(text.clone()) {
-                let message = format!("axis `{}` has the value `{text}` twice", axis.name);
-                errors.push(SpecError::at(value.span.clone(), message));
-            }
+    for Axis { name, values } in &matrix.axes {
+        if !zipped.contains(name) {
+            errors.extend(check_repeats(name, values));
         }
     }
 }
@@ -356,7 +326,7 @@ fn read_zip(matrix: &mut Matrix, node: &Node) -> Result<(), SpecError> {
     };
     let mut zip: Vec<String> = Vec::new();
     for item in items {
-        let axis = known_axis(matrix, text_of(item)?, item)?;
+        let axis = known_axis(matrix, text_of(item)?, &item.span)?;
         if matrix
             .zips
             .iter()
@@ -386,10 +356,14 @@ fn read_zip(matrix: &mut Matrix, node: &Node) -> Result<(), SpecError> {
     Ok(())
 }
 
-fn known_axis<'m>(matrix: &'m Matrix, name: &str, place: &Node) -> Result<&'m Axis, SpecError> {
+fn known_axis<'m>(
+    matrix: &'m Matrix,
+    name: &str,
+    span: &Range<usize>,
+) -> Result<&'m Axis, SpecError> {
     matrix.axis(name).ok_or_else(|| {
         let message = format!("there is no axis `{name}` in the matrix");
-        SpecError::at(place.span.clone(), message).choices(name, matrix.names())
+        SpecError::at(span.clone(), message).choices(name, matrix.names())
     })
 }
 
@@ -400,11 +374,7 @@ fn entry_axes<'n>(matrix: &Matrix, node: &'n Node) -> Result<&'n [(Key, Node)], 
         return Err(SpecError::at(node.span.clone(), message));
     }
     for (key, _) in node.entries() {
-        let place = Node {
-            span: key.span.clone(),
-            value: Value::Null,
-        };
-        known_axis(matrix, &key.text, &place)?;
+        known_axis(matrix, &key.text, &key.span)?;
     }
     Ok(node.entries())
 }
@@ -413,8 +383,8 @@ fn entry_axes<'n>(matrix: &Matrix, node: &'n Node) -> Result<&'n [(Key, Node)], 
 fn read_exclude(matrix: &mut Matrix, node: &Node) -> Result<(), SpecError> {
     let mut entry = BTreeMap::new();
     for (key, value) in entry_axes(matrix, node)? {
-        let axis = known_axis(matrix, &key.text, value)?;
-        let known: Vec<String> = axis.values.iter().filter_map(Node::scalar_text).collect();
+        let axis = known_axis(matrix, &key.text, &key.span)?;
+        let known: Vec<&str> = axis.values.iter().filter_map(Node::scalar_text).collect();
         let values = match &value.value {
             Value::List(values) => values.iter().collect(),
             _ => vec![value],
@@ -425,9 +395,9 @@ fn read_exclude(matrix: &mut Matrix, node: &Node) -> Result<(), SpecError> {
             if !known.is_empty() && !known.contains(&text) {
                 let message = format!("axis `{}` has no value `{text}`", key.text);
                 let error = SpecError::at(value.span.clone(), message);
-                return Err(error.choices(&text, known.iter().map(String::as_str)));
+                return Err(error.choices(text, known.iter().copied()));
             }
-            texts.insert(text);
+            texts.insert(text.to_owned());
         }
         entry.insert(key.text.clone(), texts);
     }
@@ -438,8 +408,7 @@ fn read_exclude(matrix: &mut Matrix, node: &Node) -> Result<(), SpecError> {
 fn read_include(matrix: &mut Matrix, node: &Node) -> Result<(), SpecError> {
     let mut entry = Vec::new();
     for (key, value) in entry_axes(matrix, node)? {
-        let checked = check_value(&key.text, value);
-        checked.map_err(|message| SpecError::at(value.span.clone(), message))?;
+        check_value(&key.text, value)?;
         entry.push((key.text.clone(), value.clone()));
     }
     matrix.include.push(entry);

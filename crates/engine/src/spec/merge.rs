@@ -16,9 +16,9 @@ pub(crate) fn apply_profile(
 ) -> Option<String> {
     let profiles = sections_of(document, errors)?;
     let default = document.get("default_profile").cloned();
-    let name = match (wanted, default.as_ref().and_then(Node::scalar_text)) {
+    let name = match (wanted, default.as_ref().and_then(Node::text)) {
         (Some(name), _) => name.to_owned(),
-        (None, default) => default?,
+        (None, default) => default?.to_owned(),
     };
     let Some((_, profile)) = profiles.iter().find(|(key, _)| key.text == name) else {
         let error = SpecError {
@@ -42,7 +42,7 @@ fn sections_of(document: &Node, errors: &mut Vec<SpecError>) -> Option<Vec<(Key,
         return Some(Vec::new());
     };
     let mapping = |node: &Node, name: &str, errors: &mut Vec<SpecError>| {
-        let is_mapping = matches!(node.value, Value::Map(_) | Value::Null);
+        let is_mapping = node.is_map_or_null();
         if !is_mapping {
             let message = format!(
                 "expected a mapping under `{name}`, found {}",
@@ -79,7 +79,7 @@ fn merge_section(document: &mut Node, key: &Key, section: &Node, errors: &mut Ve
         return;
     };
     for (name, value) in section.entries() {
-        if key.text == STAGES && value.value == Value::Null {
+        if key.text == STAGES && value.is_null() {
             errors.extend(take_out(target, name));
         } else {
             put(target, name.clone(), value.clone());
@@ -173,5 +173,5 @@ fn set(document: &mut Node, path: &[&str], key: &str, value: Node) -> Result<(),
 /// A stage's parameter may be left to its default in the file and still be set.
 fn may_be_added(path: &[&str], parent: &Node) -> bool {
     let is_parameter = path.len() == 5 && path[0] == "stages" && path[2] == "run";
-    is_parameter && matches!(parent.value, Value::Map(_) | Value::Null)
+    is_parameter && parent.is_map_or_null()
 }

@@ -182,9 +182,8 @@ fn read_one_url(node: &Node) -> Result<String, SpecError> {
 
 fn read_size(node: &Node) -> Result<u64, SpecError> {
     let parsed = match &node.value {
-        Value::Integer(n) => u64::try_from(*n).ok(),
         Value::Text(text) => parse_bytes(text),
-        _ => None,
+        _ => node.whole().and_then(|n| u64::try_from(n).ok()),
     };
     parsed.filter(|n| *n > 0).ok_or_else(|| {
         let message = format!(
@@ -213,8 +212,8 @@ fn read_take(node: &Node) -> Result<Take, SpecError> {
 /// Reads a source with a `hub`, variables substituted.
 pub(super) fn read_hub(node: &Node) -> Result<HubSource, SpecError> {
     let text = |key: &str| match node.get(key) {
-        Some(node) => match node.scalar_text() {
-            Some(text) if !text.is_empty() => Ok(Some(text)),
+        Some(node) => match node.text() {
+            Some(text) if !text.is_empty() => Ok(Some(text.to_owned())),
             _ => {
                 let message = format!("expected a text, found {}", node.describe());
                 Err(SpecError::at(node.span.clone(), message))

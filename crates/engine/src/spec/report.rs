@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::error::SpecError;
 use super::file::{check_keys, text_of, texts};
-use super::tree::{Node, Value};
+use super::tree::Node;
 use super::vars::Scope;
 use crate::graph::Graph;
 use crate::stage::OutputKind;
@@ -36,7 +36,7 @@ pub(crate) fn read(
     errors: &mut Vec<SpecError>,
 ) -> Option<ReportSpec> {
     let section = document.get("report")?;
-    if !matches!(section.value, Value::Map(_) | Value::Null) {
+    if !section.is_map_or_null() {
         let message = format!(
             "expected a mapping under `report`, found {}",
             section.describe()

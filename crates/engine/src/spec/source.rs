@@ -217,17 +217,11 @@ impl Reader<'_> {
 }
 
 fn read_path(node: &Node) -> Result<String, SpecError> {
-    match node.get("path") {
-        Some(Node {
-            value: Value::Text(path),
-            ..
-        }) => Ok(path.clone()),
-        other => {
-            let other = other.unwrap_or(node);
-            let message = format!("expected a path, found {}", other.describe());
-            Err(SpecError::at(other.span.clone(), message))
-        }
-    }
+    let path = node.get("path").unwrap_or(node);
+    path.text().map(str::to_owned).ok_or_else(|| {
+        let message = format!("expected a path, found {}", path.describe());
+        SpecError::at(path.span.clone(), message)
+    })
 }
 
 /// Where a digest of the source belongs.

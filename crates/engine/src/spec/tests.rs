@@ -9,6 +9,7 @@ mod options;
 mod params;
 mod reading;
 mod report;
+mod scalars;
 
 use std::fmt::Write;
 use std::path::Path;

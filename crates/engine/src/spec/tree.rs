@@ -9,6 +9,7 @@ use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Location, Spanned};
 
 use super::error::SpecError;
+use super::number::Number;
 
 /// A YAML value and the bytes it was written in.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,13 +20,27 @@ pub(crate) struct Node {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
-    Null,
-    Bool(bool),
-    Integer(i64),
-    Float(f64),
+    /// A scalar that is more than a text, with the text that it was written as.
+    Plain(Plain),
+    /// A scalar that is a text and nothing else.
     Text(String),
     List(Vec<Node>),
     Map(Vec<(Key, Node)>),
+}
+
+/// A scalar such as `3.10`: it is a number or a text, whichever is wanted where it is used.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Plain {
+    pub(crate) written: String,
+    pub(crate) meaning: Meaning,
+}
+
+/// What YAML reads a scalar without quotes as.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Meaning {
+    Null,
+    Bool(bool),
+    Number(Number),
 }
 
 /// A mapping's key and where it stands.
@@ -70,25 +85,58 @@ impl Node {
         }
     }
 
-    /// A scalar as the text that it stands for; none for lists and mappings.
-    pub(crate) fn scalar_text(&self) -> Option<String> {
+    /// A scalar as it was written, without quotes; none for lists and mappings.
+    pub(crate) fn scalar_text(&self) -> Option<&str> {
         match &self.value {
-            Value::Null => Some("null".to_owned()),
-            Value::Bool(value) => Some(value.to_string()),
-            Value::Integer(value) => Some(value.to_string()),
-            Value::Float(value) => Some(value.to_string()),
-            Value::Text(text) => Some(text.clone()),
+            Value::Plain(plain) => Some(&plain.written),
+            Value::Text(text) => Some(text),
             Value::List(_) | Value::Map(_) => None,
         }
+    }
+
+    /// A scalar where a text is wanted; nothing is no text.
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.scalar_text().filter(|_| !self.is_null())
+    }
+
+    /// What YAML reads it as, unless that is a text, a list or a mapping.
+    pub(crate) fn meaning(&self) -> Option<Meaning> {
+        match &self.value {
+            Value::Plain(plain) => Some(plain.meaning),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_null(&self) -> bool {
+        self.meaning() == Some(Meaning::Null)
+    }
+
+    /// Whether entries may stand here: a mapping, or nothing yet.
+    pub(crate) fn is_map_or_null(&self) -> bool {
+        self.is_null() || matches!(self.value, Value::Map(_))
+    }
+
+    pub(crate) fn number(&self) -> Option<Number> {
+        match self.meaning() {
+            Some(Meaning::Number(number)) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// The whole number that it spells, where no other is wanted.
+    pub(crate) fn whole(&self) -> Option<i128> {
+        self.number()?.whole
     }
 
     /// What it is, for messages: "the text `abc`".
     pub(crate) fn describe(&self) -> String {
         match &self.value {
-            Value::Null => "nothing".to_owned(),
-            Value::Bool(value) => format!("`{value}`"),
-            Value::Integer(value) => format!("the integer {value}"),
-            Value::Float(value) => format!("the number {value}"),
+            Value::Plain(Plain { written, meaning }) => match meaning {
+                Meaning::Null => "nothing".to_owned(),
+                Meaning::Bool(_) => format!("`{written}`"),
+                Meaning::Number(number) if number.is_integer => format!("the integer {written}"),
+                Meaning::Number(_) => format!("the number {written}"),
+            },
             Value::Text(text) => format!("the text `{text}`"),
             Value::List(_) => "a list".to_owned(),
             Value::Map(_) => "a mapping".to_owned(),
@@ -125,7 +173,7 @@ impl Node {
 /// Parses a document.
 pub(crate) fn parse(text: &str) -> Result<Node, SpecError> {
     let node = parse_value(text)?;
-    if node.value == Value::Null {
+    if node.is_null() {
         return Err(SpecError::general("the file is empty")
             .help("`version: 1` and a `stages:` mapping are the least it can hold"));
     }
@@ -140,7 +188,23 @@ pub(crate) fn parse_value(text: &str) -> Result<Node, SpecError> {
     places.convert(raw)
 }
 
-/// Repeated keys and numbers that are not finite are refused here, with a message of our own.
+/// A text that came without quotes, as a scalar of one line: `3.10` is a number and a text.
+pub(crate) fn scalar_of(text: &str, span: &Range<usize>) -> Node {
+    let value = match parse_value(text) {
+        Ok(Node {
+            value: Value::Plain(plain),
+            ..
+        }) if plain.written == text => Value::Plain(plain),
+        _ => Value::Text(text.to_owned()),
+    };
+    Node {
+        span: span.clone(),
+        value,
+    }
+}
+
+/// Repeated keys are refused here, with a message of our own; numbers that are not finite where a
+/// number is wanted.
 fn options() -> serde_saphyr::Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_depth: 32, max_events: 8_000_000, max_nodes: 4_000_000 },
@@ -199,15 +263,21 @@ impl<'t> Places<'t> {
 
     fn convert(&self, raw: Spanned<Raw>) -> Result<Node, SpecError> {
         let span = self.span_of(raw.referenced);
+        let defined = self.written(raw.defined);
+        let plain = |shown: String, meaning: Meaning| {
+            let written = defined.map_or(shown, str::to_owned);
+            Value::Plain(Plain { written, meaning })
+        };
         let value = match raw.value {
-            Raw::Null => Value::Null,
-            Raw::Bool(value) => Value::Bool(value),
-            Raw::Integer(value) => Value::Integer(value),
-            Raw::Float(value) if !value.is_finite() => {
-                let message = format!("the number `{}` is not finite", &self.text[span.clone()]);
-                return Err(SpecError::at(span, message));
+            Raw::Null => plain("null".to_owned(), Meaning::Null),
+            Raw::Bool(value) => plain(value.to_string(), Meaning::Bool(value)),
+            Raw::Integer(value) => {
+                plain(value.to_string(), Meaning::Number(Number::integer(value)))
             }
-            Raw::Float(value) => Value::Float(value),
+            Raw::Float(value) => {
+                let number = Number::float(defined.unwrap_or_default(), value);
+                plain(value.to_string(), Meaning::Number(number))
+            }
             Raw::Text(value) => Value::Text(value),
             Raw::List(items) => {
                 let items = items.into_iter().map(|item| self.convert(item));
@@ -216,6 +286,12 @@ impl<'t> Places<'t> {
             Raw::Map(entries) => Value::Map(self.convert_map(entries)?),
         };
         Ok(Node { span, value })
+    }
+
+    /// The text of a scalar where it is defined, unless quotes or a tag are part of it.
+    fn written(&self, defined: Location) -> Option<&'t str> {
+        let text = &self.text[self.span_of(defined)];
+        (!text.starts_with(['\'', '"', '|', '>', '!', '&', '*'])).then_some(text)
     }
 
     fn convert_map(&self, entries: RawEntries) -> Result<Vec<(Key, Node)>, SpecError> {
@@ -247,7 +323,7 @@ type RawEntries = Vec<(Spanned<String>, Spanned<Raw>)>;
 enum Raw {
     Null,
     Bool(bool),
-    Integer(i64),
+    Integer(i128),
     Float(f64),
     Text(String),
     List(Vec<Spanned<Raw>>),
@@ -274,13 +350,11 @@ impl<'de> Visitor<'de> for RawVisitor {
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Raw, E> {
-        Ok(Raw::Integer(value))
+        Ok(Raw::Integer(value.into()))
     }
 
-    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Raw, E> {
-        i64::try_from(value)
-            .map(Raw::Integer)
-            .map_err(|_| E::custom(format!("the integer {value} is too large")))
+    fn visit_u64<E>(self, value: u64) -> Result<Raw, E> {
+        Ok(Raw::Integer(value.into()))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Raw, E> {

@@ -51,7 +51,7 @@ impl<'s> Scope<'s> {
                     .map(|(key, n)| Ok((key.clone(), self.substitute(n)?)))
                     .collect::<Result<_, SpecError>>()?,
             ),
-            scalar => scalar.clone(),
+            scalar @ Value::Plain(_) => scalar.clone(),
         };
         Ok(Node {
             span: node.span.clone(),
@@ -97,7 +97,7 @@ impl<'s> Scope<'s> {
                     format!("`{name}` is {}, not a text", value.describe()),
                 )
             })?;
-            out.push_str(&text);
+            out.push_str(text);
             rest = after;
         }
         out.push_str(rest);
@@ -109,7 +109,10 @@ impl<'s> Scope<'s> {
 pub(crate) fn cell_of(axes: &[(&str, &Node)]) -> Cell {
     let pairs = axes.iter().map(|(axis, node)| {
         // Axis values are scalars: the file reader refuses others.
-        ((*axis).to_owned(), node.scalar_text().unwrap_or_default())
+        (
+            (*axis).to_owned(),
+            node.scalar_text().unwrap_or_default().to_owned(),
+        )
     });
     Cell(pairs.collect())
 }
@@ -123,6 +126,6 @@ pub(crate) fn find_reference(node: &Node) -> Option<&Node> {
         }
         Value::List(items) => items.iter().find_map(find_reference),
         Value::Map(entries) => entries.iter().find_map(|(_, node)| find_reference(node)),
-        _ => None,
+        Value::Plain(_) => None,
     }
 }

@@ -122,7 +122,7 @@ const CASES: &[(&str, &str)] = &[
     ),
     (
         "exports that leave outputs/",
-        "version: 1\nvars: { up: ../.. }\nstages:\n  a: { run: { make: {} }, export: /etc }\n  b: { run: { make: {} }, export: '${up}/x' }\n  c: { run: { make: {} }, export: 3 }\n",
+        "version: 1\nvars: { up: ../.. }\nstages:\n  a: { run: { make: {} }, export: /etc }\n  b: { run: { make: {} }, export: '${up}/x' }\n  c: { run: { make: {} }, export: [3] }\n",
     ),
     (
         "sources",
@@ -146,7 +146,7 @@ const CASES: &[(&str, &str)] = &[
     ),
     (
         "not finite",
-        "version: 1\nvars: { x: .nan }\nstages: { a: { run: { make: {} } } }\n",
+        "version: 1\nvars: { x: .nan }\nstages: { a: { run: { make: { count: '${x}' } } } }\n",
     ),
 ];
 

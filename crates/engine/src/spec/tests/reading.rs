@@ -1,4 +1,4 @@
-//! Scalars, spans, and how values reach parameters.
+//! Spans, and how values reach parameters.
 
 use std::path::Path;
 
@@ -6,29 +6,6 @@ use super::{load_with, loaded, nodes};
 use crate::lock::{Lock, Locked, Origin};
 use crate::spec::tree::{self, Node, Value};
 use crate::spec::{Location, Options, Take, Unpack};
-
-fn scalar(text: &str) -> Value {
-    tree::parse_value(text).unwrap().value
-}
-
-#[test]
-fn scalars_are_those_of_yaml_1_2() {
-    let text = |text: &str| Value::Text(text.to_owned());
-    assert_eq!(scalar("no"), text("no"));
-    assert_eq!(scalar("on"), text("on"));
-    assert_eq!(scalar("'1'"), text("1"));
-    assert_eq!(scalar("\"true\""), text("true"));
-    assert_eq!(scalar("1e"), text("1e"));
-    assert_eq!(scalar("12:30:45"), text("12:30:45"));
-    assert_eq!(scalar("true"), Value::Bool(true));
-    assert_eq!(scalar("-12"), Value::Integer(-12));
-    assert_eq!(scalar("0x10"), Value::Integer(16));
-    assert_eq!(scalar("1.50"), Value::Float(1.5));
-    assert_eq!(scalar("1e3"), Value::Float(1000.0));
-    assert_eq!(scalar("~"), Value::Null);
-    assert_eq!(scalar("null"), Value::Null);
-    assert_eq!(scalar("''"), text(""));
-}
 
 /// Every scalar and key with the text it spans.
 fn spans(node: &Node, text: &str, out: &mut Vec<String>) {
