@@ -168,14 +168,15 @@ impl Line<'_> {
         }
         let at = line_end(self.text, place.value.end);
         let indent = self.indent(place.key.start);
-        let digest = match one {
-            Some(hex) => format!(" {hex}"),
-            None => digests
-                .iter()
-                .map(|(path, hex)| format!("{nl}{indent}  {}: {hex}", key_text(path)))
-                .collect(),
-        };
-        (at..at, format!("{nl}{indent}blake3:{digest}"))
+        let mut text = format!("{nl}{indent}blake3:");
+        if let Some(hex) = one {
+            text.extend([" ", hex]);
+        } else {
+            for (path, hex) in &digests {
+                text.extend([nl, &indent, "  ", &key_text(path), ": ", hex]);
+            }
+        }
+        (at..at, text)
     }
 
     /// `{ path: digest, … }`, a line each.

@@ -49,6 +49,9 @@ pub(super) fn manifests(cache: &Cache) -> Result<Vec<(PathBuf, Option<Manifest>)
         .collect())
 }
 
+/// What a small file occupies on most disks.
+const BLOCK: u64 = 4096;
+
 /// Every manifest that can be understood, with its key and the bytes that its records occupy.
 pub(super) fn manifests_by_key(
     cache: &Cache,
@@ -57,7 +60,7 @@ pub(super) fn manifests_by_key(
     for (name, path) in entries(cache.actions.folder())? {
         if let Some(key) = key_of(&name) {
             let size = std::fs::metadata(&path).map_or(0, |meta| meta.len());
-            *sizes.entry(key).or_default() += size;
+            *sizes.entry(key).or_default() += size.next_multiple_of(BLOCK);
         }
     }
     let sizes = sizes.into_iter();
