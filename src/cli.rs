@@ -22,7 +22,7 @@ const EXIT_CODES: &str = "Exit codes: 0 all done, 1 internal error, 2 usage, 10 
 source is not valid, 20 a node failed, 30 cache or I/O, 130 interrupted.";
 
 /// Which pipeline, and how.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct PipelineArgs {
     /// The pipeline file; its folder is where relative paths start.
     #[arg(
@@ -119,7 +119,7 @@ pub(crate) enum Command {
     /// Hash everything in the cache again and name what is damaged.
     #[command(after_help = "Example: cpipe verify --repair")]
     Verify(VerifyArgs),
-    /// Remove what no run that is kept needs.
+    /// Remove what no run that is kept needs, unless it is small and was dear to make.
     #[command(after_help = "Examples:
   cpipe gc --dry-run
   cpipe gc --keep-runs 3 --max-size 20GB")]
@@ -128,7 +128,7 @@ pub(crate) enum Command {
     #[command(after_help = "Example: cpipe du")]
     Du(DuArgs),
     /// Read sources again and write what they are now into pipeline.yaml or cpipe.lock.
-    #[command(after_help = "Example: cpipe update eval/text")]
+    #[command(after_help = "Example: cpipe update --pin")]
     Update(UpdateArgs),
     /// Print the JSON Schema of pipeline.yaml.
     #[command(after_help = "Example: cpipe schema > pipeline.schema.json")]
@@ -364,9 +364,12 @@ pub(crate) struct VerifyArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct GcArgs {
-    /// Runs of each profile whose results stay; runs with a name always stay.
+    /// Runs of each pipeline file, profile and --set whose results stay; runs with a name always stay.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) keep_runs: usize,
+    /// Let go of runs with --set that have no name.
+    #[arg(long)]
+    pub(crate) no_sets: bool,
     /// Most bytes that may stay; what is cheapest to make again per byte goes first.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) max_size: Option<u64>,
@@ -385,6 +388,9 @@ pub(crate) struct UpdateArgs {
     /// Sources; without any, all but files on web servers.
     #[arg(value_name = "SOURCE")]
     pub(crate) sources: Vec<String>,
+    /// Write the digests of local sources that have none into pipeline.yaml, too.
+    #[arg(long)]
+    pub(crate) pin: bool,
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod commands;
 mod costs;
 mod error;
 mod options;
+mod pins;
 mod registry;
 mod report;
 mod reporter;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
+use std::path::Path;
 
 use cpipe_engine::records::RunInfo;
 use cpipe_engine::run::RunOptions;
@@ -10,6 +11,9 @@ use crate::cli::{PipelineArgs, RunArgs, Selection};
 use crate::error::CliError;
 use crate::secrets::masked;
 use crate::session::Session;
+
+/// The pipeline file where none is named.
+pub(crate) const PIPELINE_FILE: &str = "pipeline.yaml";
 
 /// The options of `cpipe run`.
 pub(crate) fn run_options(
@@ -20,16 +24,56 @@ pub(crate) fn run_options(
     let mut options = plan_options(session, &args.selection)?;
     options.jobs = args.jobs.map_or_else(cores, usize::from);
     options.trace = args.trace;
-    let sets = pipeline.sets.iter();
-    let sets = sets.map(|(name, value)| (name.clone(), masked(value)));
     options.info = RunInfo {
         name: args.name.clone(),
-        profile: session.profile(),
-        overrides: sets.collect(),
         arguments: std::env::args().skip(1).map(|a| masked(&a)).collect(),
         device: pipeline.device.class().name().to_owned(),
+        ..session.asked()
     };
     Ok(options)
+}
+
+/// A command on the same pipeline, to be pasted into a shell.
+pub(crate) fn command(args: &PipelineArgs, name: &str) -> String {
+    let words = ["cpipe".to_owned(), name.to_owned()].into_iter();
+    words
+        .chain(pipeline_words(args))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// The options that say which pipeline is meant, as they have to be typed again.
+fn pipeline_words(args: &PipelineArgs) -> Vec<String> {
+    let mut words = Vec::new();
+    if args.file != Path::new(PIPELINE_FILE) {
+        words.extend(["--file".to_owned(), quoted(&args.file.to_string_lossy())]);
+    }
+    if let Some(profile) = &args.profile {
+        words.extend(["--profile".to_owned(), quoted(profile)]);
+    }
+    words.extend(set_words(&args.sets));
+    // The variable is there the next time, too.
+    let cache = args.cache.as_ref();
+    if let Some(cache) = cache.filter(|_| std::env::var_os("CPIPE_CACHE").is_none()) {
+        words.extend(["--cache".to_owned(), quoted(&cache.to_string_lossy())]);
+    }
+    words
+}
+
+/// `--set` as it is typed for the shell.
+pub(crate) fn set_words(sets: &[(String, String)]) -> Vec<String> {
+    let word = |(key, value): &(String, String)| quoted(&masked(&format!("{key}={value}")));
+    let words = sets.iter().flat_map(|set| ["--set".to_owned(), word(set)]);
+    words.collect()
+}
+
+/// A word for the shell.
+pub(crate) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// The options that decide what would be done.
@@ -42,6 +86,7 @@ pub(crate) fn plan_options(
         only: !selection.only.is_empty(),
         force: session.forced(selection)?,
         pools: pools(&session.pipeline.pools),
+        command: session.command("run"),
         ..RunOptions::default()
     })
 }
@@ -76,4 +121,17 @@ fn gpus() -> u64 {
     (0..64)
         .take_while(|number| std::path::Path::new(&format!("/dev/nvidia{number}")).exists())
         .count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_for_the_shell_where_they_have_to_be() {
+        assert_eq!(quoted("chunks=64"), "chunks=64");
+        assert_eq!(quoted("laws=[a, b]"), "'laws=[a, b]'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
 }

@@ -90,6 +90,11 @@ fn all_definitions(run: &Value, of_parameters: Map<String, Value>) -> Value {
 
 fn source() -> Value {
     let digest = json!({ "type": "string", "pattern": "^[0-9a-fA-F]{64}$" });
+    let digests = json!({ "anyOf": [digest, {
+        "type": "object",
+        "additionalProperties": digest,
+        "description": "Of a local source, one for each path that its variables make."
+    }] });
     let texts = json!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] });
     json!({
         "type": "object",
@@ -105,8 +110,8 @@ fn source() -> Value {
             "unpack": { "enum": ["none", "zip", "tar", "tar.gz", "tar.xz", "tar.zst", "gz", "xz", "zst"] },
             "take": { "type": "object" },
             "size": { "type": ["string", "integer"], "description": "Most bytes that are accepted." },
-            "blake3": digest,
-            "sha256": digest
+            "blake3": digests,
+            "sha256": digests
         }
     })
 }

@@ -4,19 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use cpipe_engine::cache::StatCache;
+use cpipe_engine::places::Places;
 use cpipe_engine::plan::{self, Workspace};
-use cpipe_engine::records::History;
-use cpipe_engine::spec::{self, Options, PendingAxis, Pipeline};
+use cpipe_engine::records::{History, RunInfo};
+use cpipe_engine::seen::Seen;
+use cpipe_engine::spec::{self, Options, PendingAxis, Pipeline, SourceEntry};
 use cpipe_engine::{Cache, EngineError, Manifest};
 use petgraph::graph::NodeIndex;
 
 use crate::cli::{PipelineArgs, Selection};
 use crate::error::{CliError, Kind};
+use crate::options;
 use crate::registry::Stages;
+use crate::secrets::masked;
 use crate::sources;
 
 /// What records call the profile of a pipeline without profiles.
-const NO_PROFILE: &str = "default";
+pub(crate) const NO_PROFILE: &str = "default";
 
 /// An opened pipeline.
 pub(crate) struct Session {
@@ -26,6 +30,11 @@ pub(crate) struct Session {
     pub(crate) cache: Cache,
     pub(crate) stats: StatCache,
     pub(crate) history: History,
+    seen: Seen,
+    /// What the command line says of the pipeline.
+    args: PipelineArgs,
+    asked_for: Options,
+    stages: Stages,
 }
 
 impl Session {
@@ -33,9 +42,14 @@ impl Session {
     ///
     /// Axes that a stage writes are read from the cache as far as they are there.
     pub(crate) fn open(args: &PipelineArgs) -> Result<Self, CliError> {
+        Self::open_for(args, &Selection::default())
+    }
+
+    /// The same; with `--only` no source is looked at.
+    pub(crate) fn open_for(args: &PipelineArgs, selection: &Selection) -> Result<Self, CliError> {
         let mut written = BTreeMap::new();
         loop {
-            let session = Self::load(args, &written)?;
+            let session = Self::load(args, &written, !selection.only.is_empty())?;
             let before = written.len();
             for pending in &session.pipeline.pending {
                 if let Some(text) = session.written_values(pending)? {
@@ -48,34 +62,77 @@ impl Session {
         }
     }
 
-    fn load(args: &PipelineArgs, written: &BTreeMap<String, String>) -> Result<Self, CliError> {
+    fn load(
+        args: &PipelineArgs,
+        written: &BTreeMap<String, String>,
+        blind: bool,
+    ) -> Result<Self, CliError> {
         let path = args.file.clone();
         let text = read_pipeline(&path)?;
         let root = folder_of(&path)?;
-        let options = Options {
+        let lock = sources::read_lock(&root)?;
+        let asked_for = Options {
             profile: args.profile.clone(),
             sets: args.sets.clone(),
-            lock: sources::read_lock(&root)?,
+            lock: lock.clone(),
             written: written.clone(),
         };
         let stages = Stages {
             downloads: Cache::downloads_below(&cache_folder(args)?),
             device: args.device.class(),
         };
-        let pipeline = spec::load(&root, &text, &options, &stages)
+        let pipeline = spec::load(&root, &text, &asked_for, &stages)
             .map_err(|errors| CliError::spec(&path, &text, &errors))?;
         let cache = open_cache(args)?;
         let stats = StatCache::open(cache.root(), args.rehash);
-        let profile = pipeline.profile.as_deref().unwrap_or(NO_PROFILE);
-        let history = History::new(&cache, profile);
+        let asked = asked(&cache, &path, &pipeline, &args.sets);
         Ok(Self {
+            history: History::new(&cache, &asked),
+            seen: Seen::new(sources::seen(&lock, &pipeline), blind),
+            args: args.clone(),
+            asked_for,
+            stages,
             path,
             text,
             pipeline,
             cache,
             stats,
-            history,
         })
+    }
+
+    /// What is asked for, as records say it.
+    pub(crate) fn asked(&self) -> RunInfo {
+        asked(&self.cache, &self.path, &self.pipeline, &self.args.sets)
+    }
+
+    /// A command on this pipeline with the options that were given, to be pasted into a shell.
+    pub(crate) fn command(&self, name: &str) -> String {
+        options::command(&self.args, name)
+    }
+
+    /// The sources that another text of the pipeline file declares; none if it has a mistake.
+    pub(crate) fn sources_of(&self, text: &str) -> Option<BTreeMap<String, SourceEntry>> {
+        let pipeline = spec::load(&self.pipeline.root, text, &self.asked_for, &self.stages);
+        Some(pipeline.ok()?.sources)
+    }
+
+    /// Refuses `--only` where nothing could be taken from the cache.
+    pub(crate) fn refuse_empty_cache(&self, targets: &[NodeIndex]) -> Result<(), CliError> {
+        let folder = self.cache.actions.folder();
+        let is_empty = std::fs::read_dir(folder).is_ok_and(|mut files| files.next().is_none());
+        if !is_empty || self.pipeline.graph.ancestors(targets).len() == targets.len() {
+            return Ok(());
+        }
+        let folder = self.cache.root().parent().unwrap_or(self.cache.root());
+        let message = format!(
+            "the cache in {} is empty, and `--only` takes every input from it",
+            folder.display()
+        );
+        let hint = format!(
+            "`{}` makes all that is missing; or put a copy of the study's cache there",
+            self.command("run")
+        );
+        Err(CliError::new(Kind::Cache, &message, Some(&hint)))
     }
 
     /// What a stage has written as the values of an axis, if it is up to date.
@@ -118,6 +175,7 @@ impl Session {
             graph: &self.pipeline.graph,
             cache: &self.cache,
             stats: &self.stats,
+            seen: &self.seen,
             history: &self.history,
             outputs: match &self.pipeline.profile {
                 Some(profile) if !self.pipeline.default_profile => outputs.join(profile),
@@ -198,9 +256,23 @@ impl Session {
         known[index.index()].take().ok_or_else(|| {
             let node = self.pipeline.graph.dag[index].label();
             let message = format!("{node} is not up to date, so its outputs are not known");
-            let hint = format!("`cpipe run '{node}'` makes them");
+            let hint = format!("`{} '{node}'` makes them", self.command("run"));
             CliError::new(Kind::Usage, &message, Some(&hint))
         })
+    }
+}
+
+/// What a pipeline is asked for, as records say it.
+fn asked(cache: &Cache, path: &Path, pipeline: &Pipeline, sets: &[(String, String)]) -> RunInfo {
+    let profile = pipeline.profile.as_deref().unwrap_or(NO_PROFILE);
+    let sets = sets.iter();
+    RunInfo {
+        file: Places::of_cache(cache.root()).name(path),
+        profile: profile.to_owned(),
+        overrides: sets
+            .map(|(name, value)| (name.clone(), masked(value)))
+            .collect(),
+        ..RunInfo::default()
     }
 }
 

@@ -1,12 +1,14 @@
-//! Remote sources before a run: finding out what they are, and cpipe.lock.
+//! cpipe.lock: finding out what remote sources are before a run, remembering what local ones were after it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cpipe_corpus::{CorpusError, Fetcher, HttpError};
-use cpipe_engine::lock::{Lock, Locked};
-use cpipe_engine::spec::{SourceEntry, SpecError};
+use cpipe_engine::lock::{LocalSource, Lock, Locked};
+use cpipe_engine::places::Places;
+use cpipe_engine::run::Summary;
+use cpipe_engine::spec::{Pipeline, SourceEntry, SpecError};
 use indicatif::{ProgressBar, ProgressStyle};
 use petgraph::graph::NodeIndex;
 
@@ -126,4 +128,74 @@ pub(crate) fn record(session: &Session, found: Locked) -> Result<(), CliError> {
     lock.insert(found);
     lock.write(&lock_path(root))?;
     Ok(())
+}
+
+/// The local sources without a declared digest: how cpipe.lock calls each, and where it lies.
+fn followed(pipeline: &Pipeline) -> BTreeMap<LocalSource, PathBuf> {
+    let mut followed = BTreeMap::new();
+    let mut named = BTreeSet::new();
+    let mut add = |name: Option<&String>, path: &Path| {
+        let source = LocalSource {
+            name: name.cloned(),
+            path: as_written(&pipeline.root, path),
+        };
+        followed.insert(source, path.to_owned());
+    };
+    for (name, entry) in &pipeline.sources {
+        if let (Some(path), None) = (entry.path(), &entry.pin) {
+            named.insert(path);
+            add(Some(name), path);
+        }
+    }
+    // What a command names under `files` has no name but its path.
+    let nodes = pipeline.graph.dag.node_weights();
+    for source in nodes.flat_map(|node| node.work.sources()) {
+        if source.pin.is_none() && !named.contains(source.path.as_path()) {
+            add(None, &source.path);
+        }
+    }
+    followed
+}
+
+/// Relative to the pipeline file, as in the pipeline file; an absolute path elsewhere as its hash.
+fn as_written(root: &Path, path: &Path) -> String {
+    let relative = path.strip_prefix(root).ok().and_then(Path::to_str);
+    relative.map_or_else(|| Places::below(root).name(path), str::to_owned)
+}
+
+/// What the local sources without a declared digest were last seen to be.
+pub(crate) fn seen(lock: &Lock, pipeline: &Pipeline) -> BTreeMap<PathBuf, String> {
+    let known = |(source, path)| Some((path, lock.seen(&source)?.clone()));
+    followed(pipeline).into_iter().filter_map(known).collect()
+}
+
+/// Remembers what the sources of nodes that are up to date now are, where that is new. A lock that
+/// cannot be written stops nothing.
+pub(crate) fn remember(session: &Session, summary: &Summary) -> Result<(), CliError> {
+    let root = &session.pipeline.root;
+    if summary.seen.is_empty() {
+        return Ok(());
+    }
+    let mut lock = read_lock(root)?;
+    let mut is_new = false;
+    for (source, path) in followed(&session.pipeline) {
+        if let Some(digest) = summary.seen.get(&path) {
+            is_new |= lock.see(source, digest.clone());
+        }
+    }
+    if !is_new {
+        return Ok(());
+    }
+    let written = lock.write(&lock_path(root));
+    if let (Err(error), true) = (written, summary.executed > 0) {
+        warn(&error);
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stderr, reason = "talk, not data")]
+fn warn(error: &cpipe_engine::EngineError) {
+    eprintln!(
+        "warning: {error}; a copy of this folder without its sources will not know what they were"
+    );
 }

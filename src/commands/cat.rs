@@ -3,7 +3,6 @@ use std::path::Path;
 use cpipe_analysis::table;
 use cpipe_engine::EngineError;
 use cpipe_engine::manifest::Manifest;
-use cpipe_engine::plan::Workspace;
 use cpipe_engine::stage::OutputKind;
 
 use crate::cli::{CatArgs, PipelineArgs, TableFormat};
@@ -21,9 +20,8 @@ pub(crate) fn cat(pipeline: &PipelineArgs, args: &CatArgs) -> Result<u8, CliErro
         )
     })?;
     let index = session.single(node)?;
-    let workspace = session.workspace();
     let manifest = session.manifest(index)?;
-    let path = blob_path(&workspace, &manifest, node, output)?;
+    let path = blob_path(&session, &manifest, node, output)?;
     if args.format.is_some() && !output.ends_with(".parquet") {
         let message = format!("`{output}` is not a Parquet table");
         let hint = "leave out --format to get it as it is";
@@ -34,15 +32,18 @@ pub(crate) fn cat(pipeline: &PipelineArgs, args: &CatArgs) -> Result<u8, CliErro
 }
 
 pub(super) fn blob_path(
-    workspace: &Workspace<'_>,
+    session: &Session,
     manifest: &Manifest,
     node: &str,
     output: &str,
 ) -> Result<std::path::PathBuf, CliError> {
-    let blobs = &workspace.cache.blobs;
+    let blobs = &session.cache.blobs;
     let unreadable = |error: EngineError| {
         let message = format!("{node}:{output} cannot be read: {error}");
-        let hint = format!("`cpipe run --force '{node}'` makes it again");
+        let hint = format!(
+            "`{} --force '{node}'` makes it again",
+            session.command("run")
+        );
         CliError::new(Kind::Cache, &message, Some(&hint))
     };
     if let Some(artifact) = manifest.outputs.get(output) {

@@ -18,9 +18,8 @@ fn predict(pipeline: &PipelineArgs, args: &PredictArgs) -> Result<u8, CliError> 
     let session = Session::open(pipeline)?;
     let index = fit_node(&session, args.stage.as_deref())?;
     let node = session.pipeline.graph.dag[index].label();
-    let workspace = session.workspace();
     let manifest = session.manifest(index)?;
-    let path = |output: &str| cat::blob_path(&workspace, &manifest, node, output);
+    let path = |output: &str| cat::blob_path(&session, &manifest, node, output);
     let query = Query {
         params: args.params,
         step: args.step,

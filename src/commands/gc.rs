@@ -1,20 +1,23 @@
-use std::fmt::Write;
+//! `cpipe gc`: what is freed, and in plain words why.
+
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use cpipe_corpus::Cleared;
-use cpipe_engine::cache::{self, GcOptions};
+use cpipe_engine::cache::{self, DEAR, GcOptions, GcReport};
 
 use crate::cli::{GcArgs, PipelineArgs};
 use crate::error::{CliError, Kind};
 use crate::session::open_cache;
 
-/// Most results dropped for the size budget that are named.
+/// Most results dropped for the size budget, and most runs, that are named.
 const SHOWN: usize = 20;
 
 pub(crate) fn gc(pipeline: &PipelineArgs, args: &GcArgs) -> Result<u8, CliError> {
     let cache = open_cache(pipeline)?;
     let options = GcOptions {
         keep_runs: args.keep_runs,
+        keep_sets: !args.no_sets,
         budget: args.max_size,
         dry_run: args.dry_run,
     };
@@ -28,42 +31,81 @@ pub(crate) fn gc(pipeline: &PipelineArgs, args: &GcArgs) -> Result<u8, CliError>
         }
         None => Cleared::default(),
     };
-    let mut text = String::new();
-    for (output, bytes) in report.dropped.iter().take(SHOWN) {
-        writeln!(
-            text,
-            "over the budget: {output}, {}",
-            super::megabytes(*bytes)
-        )
-        .expect("writing to a string does not fail");
+    let mut lines = Vec::new();
+    if args.dry_run {
+        lines.extend(reasons(&report));
     }
-    if report.dropped.len() > SHOWN {
-        writeln!(
-            text,
-            "over the budget: {} more",
-            report.dropped.len() - SHOWN
-        )
-        .expect("writing to a string does not fail");
-    }
+    lines.extend(dropped(&report));
     if cleared.count > 0 {
-        writeln!(
-            text,
-            "abandoned downloads: {}, {}",
-            cleared.count,
-            super::megabytes(cleared.bytes)
-        )
-        .expect("writing to a string does not fail");
+        let bytes = super::megabytes(cleared.bytes);
+        lines.push(format!("abandoned downloads: {}, {bytes}", cleared.count));
     }
-    writeln!(
-        text,
+    lines.push(format!(
         "{}: {} results and {} blobs, {}; {} stay",
         if args.dry_run { "would free" } else { "freed" },
         report.actions,
         report.blobs,
         super::megabytes(report.bytes),
         super::megabytes(report.kept_bytes),
-    )
-    .expect("writing to a string does not fail");
-    super::print(&text)?;
+    ));
+    super::print(&(lines.join("\n") + "\n"))?;
     Ok(0)
+}
+
+/// What stays and what goes, and why.
+fn reasons(report: &GcReport) -> Vec<String> {
+    let mut lines = vec![match report.runs.len() {
+        0 => "no run is on record".to_owned(),
+        _ => "these runs keep their results:".to_owned(),
+    }];
+    for kept in report.runs.iter().take(SHOWN) {
+        let run = super::runs::asked(&kept.run.info);
+        lines.push(format!(
+            "  {} of {run}, {} results",
+            kept.run.id, kept.results
+        ));
+    }
+    if report.runs.len() > SHOWN {
+        lines.push(format!("  and {} more", report.runs.len() - SHOWN));
+    }
+    if !report.dear.is_empty() {
+        lines.push(format!(
+            "results of other runs that took at least {DEAR} s for each MB stay: {}",
+            by_stage(&report.dear)
+        ));
+    }
+    if report.on_record > 0 {
+        lines.push(format!(
+            "{} results that these rest on stay on record without their bytes",
+            report.on_record
+        ));
+    }
+    if !report.removed.is_empty() {
+        lines.push(format!(
+            "no run that stays needs these results, and they are cheap to make again: {}",
+            by_stage(&report.removed)
+        ));
+    }
+    lines
+}
+
+/// `score 70, fit 1`.
+fn by_stage(counts: &BTreeMap<String, usize>) -> String {
+    let counts = counts
+        .iter()
+        .map(|(stage, count)| format!("{stage} {count}"));
+    counts.collect::<Vec<_>>().join(", ")
+}
+
+/// What goes because of the size budget.
+fn dropped(report: &GcReport) -> Vec<String> {
+    let shown = report.dropped.iter().take(SHOWN);
+    let mut lines: Vec<String> = shown
+        .map(|(output, bytes)| format!("over the budget: {output}, {}", super::megabytes(*bytes)))
+        .collect();
+    if report.dropped.len() > SHOWN {
+        let more = report.dropped.len() - SHOWN;
+        lines.push(format!("over the budget: {more} more"));
+    }
+    lines
 }

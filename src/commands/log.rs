@@ -17,7 +17,7 @@ pub(crate) fn log(pipeline: &PipelineArgs, args: &LogArgs) -> Result<u8, CliErro
     if let Some(up) = plan::unmade_input(&workspace, index, &known) {
         let up = workspace.node(up).label();
         let message = format!("{label} needs {up}, which is not up to date");
-        let hint = format!("`cpipe log '{up}'` may say why");
+        let hint = format!("`{} '{up}'` may say why", session.command("log"));
         return Err(CliError::new(Kind::Usage, &message, Some(&hint)));
     }
     let key = workspace.action(index, &known)?.key().to_string();

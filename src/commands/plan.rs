@@ -10,12 +10,18 @@ use crate::options::plan_options;
 use crate::session::Session;
 
 pub(crate) fn plan(pipeline: &PipelineArgs, args: &PlanArgs) -> Result<u8, CliError> {
-    let session = Session::open(pipeline)?;
+    let session = Session::open_for(pipeline, &args.selection)?;
     let workspace = session.workspace();
     let targets = session.targets(&args.selection)?;
     let options = plan_options(&session, &args.selection)?;
+    let downloads = if options.only {
+        session.refuse_empty_cache(&targets)?;
+        Downloads::default()
+    } else {
+        super::run::check_sources(&session, &workspace, &targets)?;
+        Downloads::of(&session, &targets)?
+    };
     let statuses = run::plan(&workspace, &targets, &options)?;
-    let downloads = Downloads::of(&session, &targets)?;
     let mut text = String::new();
     let (mut cached, mut would_run) = (0, 0);
     for (index, status) in &statuses {

@@ -11,7 +11,7 @@ use petgraph::graph::NodeIndex;
 use crate::cli::{PipelineArgs, PlanArgs, RunArgs};
 use crate::costs::Downloads;
 use crate::error::{CliError, INTERRUPTED, Kind, NODE_FAILED};
-use crate::options::run_options;
+use crate::options::{quoted, run_options};
 use crate::report;
 use crate::reporter::{JsonLines, Terminal};
 use crate::session::Session;
@@ -36,22 +36,23 @@ pub(crate) fn run(pipeline: &PipelineArgs, args: &RunArgs) -> Result<u8, CliErro
     let sink: Box<dyn EventSink> = if args.json {
         Box::new(JsonLines)
     } else {
-        Box::new(Terminal::new())
+        Box::new(Terminal::new(crate::options::command(pipeline, "log")))
     };
-    let mut session = Session::open(pipeline)?;
+    let selection = &args.selection;
+    let mut session = Session::open_for(pipeline, selection)?;
     loop {
         // Stages that write axes run first; each time more of the pipeline is known.
         let writers = writers_first(&session, args);
         let is_last = writers.is_none();
         let targets = match writers {
             Some(writers) => writers,
-            None => session.targets(&args.selection)?,
+            None => session.targets(selection)?,
         };
-        if args.selection.only.is_empty() {
+        if selection.only.is_empty() {
             match sources::resolve(&session, &targets, args.locked, &CANCEL)? {
                 Outcome::Known => {}
                 Outcome::Found => {
-                    session = Session::open(pipeline)?;
+                    session = Session::open_for(pipeline, selection)?;
                     continue;
                 }
                 Outcome::Interrupted => return Ok(INTERRUPTED),
@@ -59,6 +60,7 @@ pub(crate) fn run(pipeline: &PipelineArgs, args: &RunArgs) -> Result<u8, CliErro
         }
         let options = run_options(&session, pipeline, args)?;
         let summary = bring(&session, &targets, &options, sink.as_ref())?;
+        sources::remember(&session, &summary)?;
         let code = exit_code(&summary);
         if summary.interrupted && !args.json {
             tell_of_interruption();
@@ -72,7 +74,7 @@ pub(crate) fn run(pipeline: &PipelineArgs, args: &RunArgs) -> Result<u8, CliErro
         if is_last || code != 0 {
             return Ok(code);
         }
-        let next = Session::open(pipeline)?;
+        let next = Session::open_for(pipeline, selection)?;
         if next.pipeline.pending == session.pipeline.pending {
             return Ok(code);
         }
@@ -98,7 +100,9 @@ fn bring(
     sink: &dyn EventSink,
 ) -> Result<Summary, CliError> {
     let workspace = session.workspace();
-    if !options.only {
+    if options.only {
+        session.refuse_empty_cache(targets)?;
+    } else {
         check_sources(session, &workspace, targets)?;
         Downloads::of(session, targets)?.check(session)?;
     }
@@ -131,7 +135,7 @@ fn stop_on_ctrl_c() {
 }
 
 /// Refuses sources that are not what they are declared to be, before any work starts.
-fn check_sources(
+pub(super) fn check_sources(
     session: &Session,
     workspace: &Workspace<'_>,
     targets: &[NodeIndex],
@@ -152,26 +156,35 @@ fn describe(session: &Session, problem: &SourceProblem) -> SpecError {
         .strip_prefix(&session.pipeline.root)
         .unwrap_or(&problem.path);
     match entry {
-        Some((name, entry)) => describe_source(name, entry, path, problem),
-        None => describe_file(session, path, &problem.path),
+        Some((name, entry)) => describe_source(session, (name, entry), path, problem),
+        None => describe_file(session, path, problem),
     }
+}
+
+/// Why what is gone cannot be done without.
+fn why_missed(problem: &SourceProblem) -> String {
+    let node = &problem.node;
+    if problem.is_known {
+        return format!("{node} reads it, and its result is not in the cache");
+    }
+    format!("{node} reads it, and cpipe.lock does not say what it was")
 }
 
 /// A source that is gone, or not what it is declared to be.
 fn describe_source(
-    name: &str,
-    entry: &SourceEntry,
+    session: &Session,
+    (name, entry): (&str, &SourceEntry),
     path: &Path,
     problem: &SourceProblem,
 ) -> SpecError {
     let path = path.display();
-    let span = entry.pin_span.clone();
+    let span = entry.pin_span.clone().or(Some(entry.span.clone()));
     let digest = |pin: &Option<Pin>| pin.as_ref().map(ToString::to_string).unwrap_or_default();
     if problem.found.is_none() {
         return SpecError {
             message: format!("source `{name}` is missing: {path}"),
             span,
-            label: Some("its content is not in the cache either".into()),
+            label: Some(why_missed(problem)),
             help: Some(format!("put the file back at {path}, or correct its path")),
         };
     }
@@ -181,20 +194,22 @@ fn describe_source(
         span,
         label: Some(format!("declared {declared}, found {found}")),
         help: Some(format!(
-            "restore {path}; or, if the change is meant, accept it with `cpipe update {name}`"
+            "restore {path}; or, if the change is meant, accept it with `{} {}`",
+            session.command("update"),
+            quoted(name)
         )),
     }
 }
 
 /// A file that a stage reads without a source of its own.
-fn describe_file(session: &Session, path: &Path, whole: &Path) -> SpecError {
+fn describe_file(session: &Session, path: &Path, problem: &SourceProblem) -> SpecError {
     let mut nodes = session.pipeline.graph.dag.node_weights();
-    let reader = nodes.find(|node| node.work.sources().iter().any(|s| s.path == whole));
+    let reader = nodes.find(|node| node.label() == problem.node);
     let path = path.display();
     SpecError {
         message: format!("the file {path} is missing"),
         span: reader.map(|node| node.span.clone()),
-        label: Some("this stage reads it".into()),
+        label: Some(why_missed(problem)),
         help: Some(format!("put the file back at {path}, or correct its path")),
     }
 }

@@ -1,11 +1,12 @@
 use std::fmt::Write;
 
 use cpipe_engine::Cache;
-use cpipe_engine::records::{self, RunRecord, RunState};
+use cpipe_engine::records::{self, RunInfo, RunRecord, RunState};
 
 use crate::cli::{PipelineArgs, RunsArgs};
 use crate::error::{CliError, Kind};
-use crate::session::open_cache;
+use crate::options::{quoted, set_words};
+use crate::session::{NO_PROFILE, open_cache};
 
 pub(crate) fn runs(pipeline: &PipelineArgs, args: &RunsArgs) -> Result<u8, CliError> {
     let cache = open_cache(pipeline)?;
@@ -13,7 +14,7 @@ pub(crate) fn runs(pipeline: &PipelineArgs, args: &RunsArgs) -> Result<u8, CliEr
     let mut text = String::new();
     if !args.json {
         text.push_str(
-            "run                   state        profile       executed  cached  failed   seconds  name\n",
+            "run                   state        executed  cached  failed   seconds  pipeline\n",
         );
     }
     for run in &all[all.len().saturating_sub(args.last)..] {
@@ -31,16 +32,29 @@ pub(crate) fn runs(pipeline: &PipelineArgs, args: &RunsArgs) -> Result<u8, CliEr
 fn row(run: &RunRecord) -> String {
     let name = run.info.name.as_deref().unwrap_or_default();
     let row = format!(
-        "{:<21} {:<12} {:<13} {:>8} {:>7} {:>7} {:>9.2}  {name}",
+        "{:<21} {:<12} {:>8} {:>7} {:>7} {:>9.2}  {}  {name}",
         run.id,
         word(run.state),
-        run.info.profile,
         run.executed,
         run.cached,
         run.failed,
         run.seconds,
+        asked(&run.info),
     );
     row.trim_end().to_owned()
+}
+
+/// What was run: the pipeline file, its profile and what was set.
+pub(super) fn asked(info: &RunInfo) -> String {
+    let mut words = vec![match info.file.as_str() {
+        "" => "a pipeline file that is not on record".to_owned(),
+        file => quoted(file),
+    }];
+    if info.profile != NO_PROFILE {
+        words.extend(["--profile".to_owned(), quoted(&info.profile)]);
+    }
+    words.extend(set_words(&info.overrides));
+    words.join(" ")
 }
 
 /// The state as it is shown; a record that still says running is one of a run that was killed, or

@@ -95,13 +95,17 @@ fn when(seconds: u64) -> String {
 
 fn show_run(run: &RunRecord, nodes: &[NodeRecord]) -> String {
     let mut text = format!(
-        "run        {}\nstate      {}\nstarted    {}\ntook       {:.2} s on {} cores, device {}\nprofile    {}\n",
+        "run        {}\nstate      {}\nstarted    {}\ntook       {:.2} s on {} cores, device {}\npipeline   {}\nprofile    {}\n",
         run.id,
         runs::word(run.state),
         when(run.started),
         run.seconds,
         run.jobs,
         run.info.device,
+        match run.info.file.as_str() {
+            "" => "not on record",
+            file => file,
+        },
         run.info.profile,
     );
     for (key, value) in &run.info.overrides {

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -6,10 +6,13 @@ use std::sync::atomic::AtomicBool;
 use cpipe_engine::EngineError;
 use cpipe_engine::digest::{Algorithm, Pin};
 use cpipe_engine::lock::{Locked, LockedFile};
+use cpipe_engine::seen::is_gone;
 use cpipe_engine::spec::{Location, SourceEntry};
 
 use crate::cli::{PipelineArgs, UpdateArgs};
 use crate::error::{CliError, Kind};
+use crate::options::quoted;
+use crate::pins;
 use crate::session::Session;
 use crate::sources;
 
@@ -21,16 +24,19 @@ pub(crate) fn update(pipeline: &PipelineArgs, args: &UpdateArgs) -> Result<u8, C
     let mut text = String::new();
     let (local, remote): (Vec<_>, Vec<_>) =
         chosen.into_iter().partition(|(_, e)| e.path().is_some());
-    update_local(&session, &local, &args.sources, &mut text)?;
+    let follow = update_local(&session, &local, args, &mut text)?;
     for (name, entry) in remote {
         if matches!(entry.location, Location::Hub(_)) || args.sources.contains(name) {
             update_remote(&session, name, entry, &mut text)?;
         }
     }
     session.stats.save()?;
-    if text.is_empty() {
-        "everything is as declared and locked\n".clone_into(&mut text);
+    if text.is_empty() && follow.is_empty() {
+        text.push_str("everything is as declared and locked\n");
+    } else if text.is_empty() && follow.len() < session.pipeline.sources.len() {
+        text.push_str("every source with a digest is as declared and locked\n");
     }
+    text.push_str(&describe_following(&session, &follow));
     super::print(&text)?;
     Ok(0)
 }
@@ -41,29 +47,71 @@ fn unreadable(name: &str, error: &EngineError) -> CliError {
     CliError::new(Kind::Spec, &message, Some(hint))
 }
 
-fn update_local(
+/// Returns the sources without a digest that nobody asked for by name.
+fn update_local<'s>(
     session: &Session,
-    chosen: &[(&String, &SourceEntry)],
-    asked: &[String],
+    chosen: &[(&'s String, &SourceEntry)],
+    args: &UpdateArgs,
     text: &mut String,
-) -> Result<(), CliError> {
-    let mut edits = Vec::new();
+) -> Result<Vec<&'s String>, CliError> {
+    let mut wanted = BTreeMap::new();
+    let mut follow = Vec::new();
     for (name, entry) in chosen {
         let Some(path) = entry.path() else { continue };
-        let (Some(pin), Some(span)) = (&entry.pin, &entry.pin_span) else {
-            if asked.contains(name) {
+        match &entry.pin {
+            Some(pin) => {
+                let digest = session.stats.digest(path, pin.algorithm);
+                let found = digest.map_err(|error| unreadable(name, &error))?;
+                if found != *pin {
+                    writeln!(text, "{name}: {pin} → {found}")
+                        .expect("writing to a string does not fail");
+                    wanted.insert((*name).clone(), found);
+                }
+            }
+            None if args.pin => {
+                let found = to_pin(session, name, path)?;
+                writeln!(text, "{name}: pinned, {found}")
+                    .expect("writing to a string does not fail");
+                wanted.insert((*name).clone(), found);
+            }
+            None if args.sources.contains(name) => {
                 text.push_str(&unpinned(session, name, path)?);
             }
-            continue;
-        };
-        let digest = session.stats.digest(path, pin.algorithm);
-        let found = digest.map_err(|error| unreadable(name, &error))?;
-        if found != *pin {
-            writeln!(text, "{name}: {pin} → {found}").expect("writing to a string does not fail");
-            edits.push((span.clone(), pin.clone(), found));
+            None => follow.push(*name),
         }
     }
-    write_edits(session, edits)
+    pins::declare(session, &wanted)?;
+    Ok(follow)
+}
+
+/// What a source is; once it is gone, what it was.
+fn to_pin(session: &Session, name: &str, path: &Path) -> Result<Pin, CliError> {
+    // Behind the digest a text may say more of what entered the key.
+    let last = || {
+        let text = session.workspace().last_seen(path)?;
+        text.split(' ').next()?.parse().ok()
+    };
+    if let (true, Some(pin)) = (is_gone(path), last()) {
+        return Ok(pin);
+    }
+    let digest = session.stats.digest(path, Algorithm::Blake3);
+    digest.map_err(|error| unreadable(name, &error))
+}
+
+/// Which sources have no digest, and what gives them one.
+fn describe_following(session: &Session, names: &[&String]) -> String {
+    let command = session.command("update");
+    let list: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+    let list = list.join(", ");
+    match names.len() {
+        0 => String::new(),
+        1 => format!(
+            "1 source has no digest and follows its content: {list}; `{command} --pin` pins it\n"
+        ),
+        n => format!(
+            "{n} sources have no digest and follow their content: {list}; `{command} --pin` pins them\n"
+        ),
+    }
 }
 
 /// How to pin a source that follows its content.
@@ -71,7 +119,9 @@ fn unpinned(session: &Session, name: &str, path: &Path) -> Result<String, CliErr
     let digest = session.stats.digest(path, Algorithm::Blake3);
     let found = digest.map_err(|error| unreadable(name, &error))?;
     Ok(format!(
-        "{name}: not pinned, it follows its content; `blake3: {}` beside its path would pin it\n",
+        "{name}: not pinned, it follows its content; `{} --pin {}` writes `blake3: {}` beside its path\n",
+        session.command("update"),
+        quoted(name),
         found.hex
     ))
 }
@@ -150,22 +200,4 @@ fn chosen<'s>(
     }
     let wanted = |name: &&String| names.is_empty() || names.contains(name);
     Ok(sources.iter().filter(|(name, _)| wanted(name)).collect())
-}
-
-/// Replaces digests from the end of the file backwards, so that earlier positions stay right.
-fn write_edits(
-    session: &Session,
-    mut edits: Vec<(std::ops::Range<usize>, Pin, Pin)>,
-) -> Result<(), CliError> {
-    if edits.is_empty() {
-        return Ok(());
-    }
-    edits.sort_by_key(|(span, ..)| std::cmp::Reverse(span.start));
-    let mut text = session.text.clone();
-    for (span, old, new) in edits {
-        let replaced = text[span.clone()].replace(&old.hex, &new.hex);
-        text.replace_range(span, &replaced);
-    }
-    cpipe_engine::cache::write_atomically(&session.path, text.as_bytes())?;
-    Ok(())
 }

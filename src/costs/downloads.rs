@@ -96,9 +96,10 @@ impl Downloads {
         if self.unknown > 0 {
             writeln!(
                 text,
-                "downloads: {} sources are not in cpipe.lock; `cpipe update` looks repositories up \
+                "downloads: {} sources are not in cpipe.lock; `{}` looks repositories up \
                  without fetching their weights",
-                self.unknown
+                self.unknown,
+                session.command("update")
             )
             .expect("writing to a string does not fail");
         }

@@ -7,6 +7,7 @@ use cpipe_engine::{Action, ActionKey, Digest, Manifest, plan};
 use petgraph::graph::NodeIndex;
 
 use crate::error::{CliError, Kind};
+use crate::options::{PIPELINE_FILE, quoted, set_words};
 use crate::session::Session;
 
 /// A node that is up to date.
@@ -119,7 +120,7 @@ fn no_run(session: &Session) -> CliError {
 }
 
 fn hint(session: &Session) -> String {
-    let command = command(session, "run", &[]);
+    let command = session.command("run");
     format!("`{command}` brings everything up to date; then there is something to report")
 }
 
@@ -132,7 +133,7 @@ pub(super) fn command(session: &Session, name: &str, sets: &[(String, String)]) 
         .file_name()
         .unwrap_or_default()
         .to_string_lossy();
-    if file != "pipeline.yaml" {
+    if file != PIPELINE_FILE {
         words.extend(["--file".to_owned(), quoted(&file)]);
     }
     if let Some(profile) = pipeline
@@ -142,19 +143,8 @@ pub(super) fn command(session: &Session, name: &str, sets: &[(String, String)]) 
     {
         words.extend(["--profile".to_owned(), quoted(profile)]);
     }
-    for (key, value) in sets {
-        words.extend(["--set".to_owned(), quoted(&format!("{key}={value}"))]);
-    }
+    words.extend(set_words(sets));
     words.join(" ")
-}
-
-/// A word for the shell.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// The latest run that ended with exactly these keys and executed something; if none did, the
@@ -184,17 +174,4 @@ fn run_of(
         }
     }
     Ok(idle)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_quoted_for_the_shell_where_they_have_to_be() {
-        assert_eq!(quoted("chunks=64"), "chunks=64");
-        assert_eq!(quoted("laws=[a, b]"), "'laws=[a, b]'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-        assert_eq!(quoted(""), "''");
-    }
 }

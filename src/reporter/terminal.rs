@@ -11,6 +11,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 pub(crate) struct Terminal {
     bars: MultiProgress,
     interactive: bool,
+    /// The command that shows what a node said.
+    log: String,
     state: Mutex<State>,
 }
 
@@ -26,7 +28,8 @@ struct State {
 }
 
 impl Terminal {
-    pub(crate) fn new() -> Self {
+    /// `log` is the command that shows what a node said.
+    pub(crate) fn new(log: String) -> Self {
         let interactive = std::io::stderr().is_terminal();
         let target = if interactive {
             ProgressDrawTarget::stderr()
@@ -36,6 +39,7 @@ impl Terminal {
         Self {
             bars: MultiProgress::with_draw_target(target),
             interactive,
+            log,
             state: Mutex::default(),
         }
     }
@@ -119,7 +123,7 @@ impl Terminal {
         for failure in failures {
             self.say(&format!("  {failure}"));
         }
-        self.say("`cpipe log NODE` shows what one said");
+        self.say(&format!("`{} NODE` shows what one said", self.log));
     }
 
     fn begin(&self, nodes: usize) {
@@ -208,6 +212,7 @@ impl EventSink for Terminal {
             }
             Event::Warning { message } => self.say(&format!("warning: {message}")),
             Event::RunFinished {
+                complete,
                 executed,
                 cached,
                 failed,
@@ -216,7 +221,7 @@ impl EventSink for Terminal {
                 if let Some(overall) = self.lock().overall.take() {
                     overall.finish_and_clear();
                 }
-                let ended = if *executed == 0 && *failed == 0 {
+                let ended = if *complete && *executed == 0 {
                     "up to date: "
                 } else {
                     ""

@@ -173,9 +173,18 @@ impl TestEnv {
 
     /// The same with environment variables.
     pub(crate) fn cpipe_with(&self, args: &[&str], variables: &[(&str, &str)]) -> Output {
+        Self::cpipe_at(self.root(), args, variables)
+    }
+
+    /// Runs `cpipe` in a folder below this one.
+    pub(crate) fn cpipe_in(&self, folder: &str, args: &[&str]) -> Output {
+        Self::cpipe_at(&self.path(folder), args, &[])
+    }
+
+    fn cpipe_at(folder: &Path, args: &[&str], variables: &[(&str, &str)]) -> Output {
         let output = assert_cmd::Command::new(env!("CARGO_BIN_EXE_cpipe"))
             .args(args)
-            .current_dir(self.root())
+            .current_dir(folder)
             .env_remove("CPIPE_CACHE")
             .env_remove("CPIPE_DEVICE")
             .env("RUST_BACKTRACE", "full")

@@ -1,31 +1,183 @@
-//! `cpipe gc`: frees what no node's last result needs.
+//! `cpipe gc`: frees what no run that is kept needs and what is cheap to make again.
 
-use crate::env::{TestEnv, assert_shown};
+use std::collections::BTreeMap;
 
-#[test]
-fn a_dry_run_says_what_it_would_free_and_frees_nothing() {
+use crate::env::TestEnv;
+
+/// A change of the file leaves results that no last run needs.
+fn commands_with_old_results() -> TestEnv {
     let env = TestEnv::commands();
     env.run(&[]).assert_done();
-    env.run(&["--set", "word=bye"]).assert_done();
-    let before = env.files("cache/v1/blobs");
+    env.replace("pipeline.yaml", "word: hello", "word: bye");
+    env.run(&[]).assert_done();
+    env
+}
+
+/// Says of every result on record that it took so long.
+fn take(env: &TestEnv, stage: &str, seconds: &str) {
+    for (name, bytes) in env.files("cache/v1/actions") {
+        let text = String::from_utf8(bytes).unwrap();
+        if name.ends_with(".action.json") || !text.contains(&format!("\"node\": \"{stage}")) {
+            continue;
+        }
+        let lines = text
+            .lines()
+            .map(|line| match line.contains("\"seconds\":") {
+                true => format!("    \"seconds\": {seconds},"),
+                false => line.to_owned(),
+            });
+        let lines: Vec<String> = lines.collect();
+        env.write(&format!("cache/v1/actions/{name}"), lines.join("\n"));
+    }
+}
+
+fn blobs(env: &TestEnv) -> BTreeMap<String, Vec<u8>> {
+    env.files("cache/v1/blobs")
+}
+
+#[test]
+fn a_dry_run_says_what_it_would_free_and_why_and_frees_nothing() {
+    let env = commands_with_old_results();
+    take(&env, "make", "0.001");
+    take(&env, "join", "0.002");
+    let before = blobs(&env);
     let output = env.cpipe(&["gc", "--dry-run"]);
     output.assert_code(0);
-    assert!(env.files("cache/v1/blobs") == before);
-    assert_shown!(env, output);
+    assert!(blobs(&env) == before);
+    let text = output.text();
+    for words in [
+        "these runs keep their results:\n",
+        " of pipeline.yaml, 2 results\n",
+        "no run that stays needs these results, and they are cheap to make again: join 1, make 1\n",
+        "would free: 2 results and 2 blobs, 0.0 MB; 0.0 MB stay\n",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
 }
 
 #[test]
 fn what_the_last_results_need_stays() {
-    let env = TestEnv::commands();
-    env.run(&["--set", "word=bye"]).assert_done();
-    env.run(&[]).assert_done();
+    let env = commands_with_old_results();
+    take(&env, "", "0.001");
     env.cpipe(&["gc"]).assert_code(0);
-    let blobs = env.files("cache/v1/blobs").len();
-    assert_eq!(blobs, 2, "made.txt and joined.txt");
+    assert_eq!(blobs(&env).len(), 2, "made.txt and joined.txt");
     env.remove("outputs");
     env.run(&[]).assert_executed(&[]);
+    env.run(&["--set", "word=hello"])
+        .assert_executed(&["join", "make"]);
+}
+
+#[test]
+fn pipeline_files_profiles_and_settings_are_told_apart() {
+    let env = TestEnv::commands();
+    let profiles = "\nprofiles:\n  loud: { vars: { word: HELLO } }\n";
+    env.write("pipeline.yaml", env.read("pipeline.yaml") + profiles);
+    let trial = env
+        .read("pipeline.yaml")
+        .replace("word: hello", "word: trial");
+    env.write("trial.yaml", trial);
+    let asked: [&[&str]; 4] = [
+        &[],
+        &["--profile", "loud"],
+        &["--set", "word=bye"],
+        &["--file", "trial.yaml"],
+    ];
+    for args in asked {
+        env.run(args).assert_done();
+    }
+    take(&env, "", "0.001");
+    let said = env.cpipe(&["gc", "--dry-run"]);
+    for words in [
+        " of trial.yaml, 2 results",
+        " of pipeline.yaml --set word=bye, 2 results",
+        " of pipeline.yaml --profile loud, 2 results",
+        " of pipeline.yaml, 2 results",
+        "would free: 0 results",
+    ] {
+        assert!(said.text().contains(words), "{words}: {}", said.text());
+    }
+    let runs = env.cpipe(&["runs"]);
+    assert!(runs.text().contains("  trial.yaml\n"), "{}", runs.text());
+    env.cpipe(&["gc"]).assert_code(0);
+    for args in asked {
+        env.run(args).assert_executed(&[]);
+    }
+    env.cpipe(&["gc", "--no-sets"]).assert_code(0);
     env.run(&["--set", "word=bye"])
         .assert_executed(&["join", "make"]);
+    for args in [asked[0], asked[1], asked[3]] {
+        env.run(args).assert_executed(&[]);
+    }
+}
+
+#[test]
+fn what_is_small_and_was_dear_stays_with_the_records_of_what_it_rests_on() {
+    let env = commands_with_old_results();
+    take(&env, "make", "0.001");
+    take(&env, "join", "1200");
+    let said = env.cpipe(&["gc", "--dry-run"]);
+    for words in [
+        "results of other runs that took at least 10 s for each MB stay: join 1\n",
+        "1 results that these rest on stay on record without their bytes\n",
+        "would free: 0 results and 1 blobs",
+    ] {
+        assert!(said.text().contains(words), "{words}: {}", said.text());
+    }
+    env.cpipe(&["gc"]).assert_code(0);
+    assert_eq!(blobs(&env).len(), 3);
+    env.replace("pipeline.yaml", "word: bye", "word: hello");
+    env.remove("data");
+    env.run(&[]).assert_executed(&[]);
+    assert_eq!(env.read("outputs/joined.txt"), "one\nhello\none\nhello\n");
+}
+
+#[test]
+fn copies_of_local_files_go_before_what_was_computed_from_them() {
+    let env = TestEnv::of(
+        "version: 1\nsources: { big: { path: big.bin } }\nstages:\n  big: { run: { download: { source: big } } }\n  \
+         size:\n    needs: { big: big }\n    run: { command: { program: [sh, -c, \"wc -c < big/files/big.bin > size.txt\"], outputs: [size.txt] } }\n    export: .\n",
+    );
+    env.write("big.bin", vec![7; 3_000_000]);
+    env.run(&[]).assert_done();
+    let output = env.cpipe(&["gc", "--max-size", "1MB"]);
+    let text = output.assert_code(0).text();
+    assert!(
+        text.contains("over the budget: big:files, 3.0 MB"),
+        "{text}"
+    );
+    assert!(!text.contains("size:"), "{text}");
+    env.remove("big.bin");
+    env.remove("outputs");
+    env.run(&[]).assert_executed(&[]);
+    assert_eq!(env.read("outputs/size.txt").trim(), "3000000");
+}
+
+#[test]
+fn records_of_earlier_versions_are_read() {
+    let env = commands_with_old_results();
+    take(&env, "", "0.001");
+    for (name, bytes) in env.files("cache/v1/runs") {
+        let text = String::from_utf8(bytes).unwrap();
+        if name.ends_with(".json") {
+            let lines = text.lines().filter(|line| !line.contains("\"file\":"));
+            let lines: Vec<&str> = lines.collect();
+            env.write(&format!("cache/v1/runs/{name}"), lines.join("\n"));
+        }
+    }
+    let runs = env.cpipe(&["runs"]);
+    assert!(
+        runs.text()
+            .contains("a pipeline file that is not on record"),
+        "{}",
+        runs.text()
+    );
+    let text = env.cpipe(&["gc"]);
+    assert!(
+        text.text().starts_with("freed: 2 results"),
+        "{}",
+        text.text()
+    );
+    env.run(&[]).assert_executed(&[]);
 }
 
 #[test]
@@ -33,8 +185,8 @@ fn nothing_is_freed_twice_and_a_study_stays_whole() {
     let env = TestEnv::warm_study();
     env.run(&["--set", "bootstrap=60"]).assert_done();
     env.run(&[]).assert_executed(&[]);
-    env.cpipe(&["gc"]).assert_code(0);
-    let again = env.cpipe(&["gc"]);
+    env.cpipe(&["gc", "--no-sets"]).assert_code(0);
+    let again = env.cpipe(&["gc", "--no-sets"]);
     assert!(
         again.text().starts_with("freed: 0 results and 0 blobs"),
         "{}",
@@ -44,16 +196,4 @@ fn nothing_is_freed_twice_and_a_study_stays_whole() {
     env.cpipe(&["verify"]).assert_code(0);
     env.run(&["--only", "fit", "--only", "plot", "--force", "plot"])
         .assert_executed(&["plot"]);
-}
-
-#[test]
-fn the_results_of_every_profile_stay() {
-    let env = TestEnv::commands();
-    let profiles = "\nprofiles:\n  loud: { vars: { word: HELLO } }\n";
-    env.write("pipeline.yaml", env.read("pipeline.yaml") + profiles);
-    env.run(&[]).assert_done();
-    env.run(&["--profile", "loud"]).assert_done();
-    env.cpipe(&["gc"]).assert_code(0);
-    env.run(&[]).assert_executed(&[]);
-    env.run(&["--profile", "loud"]).assert_executed(&[]);
 }

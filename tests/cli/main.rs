@@ -14,6 +14,8 @@ mod gc;
 mod graph;
 mod interrupt;
 mod layout;
+mod moves;
+mod pins;
 mod plan;
 mod published;
 mod readme;

@@ -133,7 +133,7 @@ fn without_a_run_it_says_what_to_do() {
     assert!(
         told.assert_code(2)
             .stderr
-            .contains("`cpipe run` brings everything up to date")
+            .contains("`cpipe run --set value=2` brings everything up to date")
     );
     assert!(!env.path(PAGE).exists());
 }

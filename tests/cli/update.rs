@@ -76,7 +76,8 @@ fn an_unpinned_source_that_is_named_is_told_with_what_would_pin_it() {
     );
     assert_eq!(
         env.cpipe(&["update"]).text(),
-        "everything is as declared and locked\n"
+        "every source with a digest is as declared and locked\n1 source has no digest and follows \
+         its content: eval/text; `cpipe update --pin` pins it\n"
     );
 }
 

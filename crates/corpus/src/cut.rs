@@ -5,7 +5,7 @@ use rand::SeedableRng;
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
-use crate::chunk::Order;
+use crate::chunk_params::Order;
 use crate::error::CorpusError;
 
 /// A decoded stream of one file.
@@ -51,6 +51,9 @@ pub(crate) fn choose(
     seed: u64,
 ) -> Result<Vec<usize>, CorpusError> {
     let rest = available.saturating_sub(offset);
+    if rest == 0 && count.is_none() {
+        return Err(CorpusError::NoChunk { offset });
+    }
     let count = count.unwrap_or(rest);
     if count > rest || rest == 0 {
         return Err(CorpusError::TooFew {

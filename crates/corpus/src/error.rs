@@ -27,6 +27,44 @@ pub enum CorpusError {
         /// What the decoder said.
         reason: String,
     },
+    /// A file may be whole, but its kind is not read.
+    #[error("`{file}` can't be decoded: cpipe does not read {found} ({format} file)")]
+    Unread {
+        /// Its name inside the source.
+        file: String,
+        /// Its format, such as WAV.
+        format: &'static str,
+        /// What it holds.
+        found: String,
+        /// What to convert it to.
+        instead: &'static str,
+    },
+    /// Decoding a file would take more memory than is allowed.
+    #[error("`{file}` is too large a {format} file: {found}")]
+    TooLarge {
+        /// Its name inside the source.
+        file: String,
+        /// Its format, such as PNG.
+        format: &'static str,
+        /// What it comes to.
+        found: String,
+    },
+    /// Git LFS has not fetched a file.
+    #[error("`{file}` is a pointer of Git LFS, and not the file itself")]
+    Pointer {
+        /// Its name inside the source.
+        file: String,
+    },
+    /// A table does not have a column.
+    #[error("`{file}` has no column `{column}`; its columns are `{columns}`")]
+    NoColumn {
+        /// Its name inside the source.
+        file: String,
+        /// The column that was asked for.
+        column: String,
+        /// Those that are there.
+        columns: String,
+    },
     /// The source has nothing that the decoder takes.
     #[error("the source has no {expected} among its {files} files")]
     NothingToDecode {
@@ -44,6 +82,12 @@ pub enum CorpusError {
         offset: usize,
         /// Chunks that were asked for.
         count: usize,
+    },
+    /// What the source was decoded to is shorter than a chunk.
+    #[error("the source has no whole chunk from number {offset} on")]
+    NoChunk {
+        /// First chunk that may be taken.
+        offset: usize,
     },
     /// It could not be fetched.
     #[error(transparent)]
@@ -97,6 +141,15 @@ impl CorpusError {
     pub fn hint(&self) -> Option<String> {
         let text = match self {
             Self::Undecodable { .. } => "the file is damaged or of another kind: replace it",
+            Self::Unread { instead, .. } => return Some(format!("convert it to {instead}")),
+            Self::TooLarge { .. } => "split it into smaller files",
+            Self::NoColumn { .. } => "correct the name in `decode.csv.columns`",
+            Self::NoChunk { .. } => {
+                "check that its files are not empty or smaller than a chunk or patch, and `offset`"
+            }
+            Self::Pointer { .. } | Self::Unpack(UnpackError::Pointer { .. }) => {
+                "run `git lfs pull` in the repository that it came from"
+            }
             Self::NothingToDecode { .. } => "check the source's path and the stage's `decode`",
             Self::TooFew { .. } => "lower `count`, or add data to the source",
             Self::Http(error) => return http_hint(error),

@@ -1,20 +1,23 @@
 //! From sources to chunks: download, decode text, images and speech, cut.
 
-mod audio;
 mod chunk;
+mod chunk_params;
 mod columns;
 mod cut;
 mod download;
 mod error;
 mod fetch;
+mod guard;
 mod http;
 mod hub;
-mod image;
-mod pictures;
+mod named;
+mod picture;
+mod sound;
 mod staging;
 mod unpack;
 
-pub use chunk::{Chunk, ChunkParams, Crops, Csv, Decoder, Files, Order, Patch};
+pub use chunk::Chunk;
+pub use chunk_params::{ChunkParams, Crops, Csv, Decoder, Files, Order, Patch};
 pub use download::Download;
 pub use error::CorpusError;
 pub use fetch::Fetcher;

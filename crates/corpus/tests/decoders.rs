@@ -2,60 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed helper fails the test")]
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+mod common;
 
-use cpipe_corpus::{Chunk, ChunkParams, Crops, Decoder, Order, Patch};
-use cpipe_data::chunks::ChunkSet;
-use cpipe_engine::digest::{Digest, sha256};
-use cpipe_engine::stage::{InputArtifact, InputNode, Inputs, OutputDir, Stage, StageContext};
-use cpipe_engine::{Cell, StageError};
+use std::path::Path;
 
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
-}
-
-fn params(decode: Decoder, rows: usize, columns: usize) -> ChunkParams {
-    ChunkParams {
-        decode,
-        bytes: rows * columns,
-        count: None,
-        offset: 0,
-        order: Order::First,
-        crops: Crops::One,
-        seed: 1,
-        patch: Patch { rows, columns },
-        sample_rate: 16_000,
-    }
-}
-
-fn chunks(files: &[PathBuf], params: ChunkParams) -> Result<ChunkSet, StageError> {
-    let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
-    let artifact = InputArtifact {
-        digest: Digest::of(b""),
-        files: files
-            .iter()
-            .map(|path| (name(path), path.clone()))
-            .collect(),
-    };
-    let node = InputNode {
-        cell: Cell::default(),
-        outputs: BTreeMap::from([("files".to_owned(), artifact)]),
-    };
-    let inputs = Inputs {
-        roles: BTreeMap::from([("source".to_owned(), vec![node])]),
-        ..Inputs::default()
-    };
-    let out = tempfile::tempdir().unwrap();
-    let context = StageContext::alone(1, out.path());
-    let stage = Chunk::new(params).map_err(|(_, message)| StageError::failed(message))?;
-    stage.run(&inputs, &OutputDir::new(out.path().to_owned()), &context)?;
-    Ok(ChunkSet::open(
-        &out.path().join("chunks.bin"),
-        &out.path().join("chunks.json"),
-    )
-    .unwrap())
-}
+use common::{chunks, fixtures, params};
+use cpipe_corpus::{ChunkParams, Decoder};
+use cpipe_engine::digest::sha256;
 
 const PICTURES: [(&str, usize, usize); 4] = [
     ("444", 133, 201),

@@ -105,7 +105,7 @@ fn too_many_chunks_and_nothing_to_decode_are_said_plainly() {
     assert!(
         error
             .to_string()
-            .contains("no FLAC or WAV file among its 7 files"),
+            .contains("no WAV, AIFF, CAF, FLAC, MP3 or Ogg file among its 7 files"),
         "{error}"
     );
 }
@@ -123,8 +123,6 @@ fn further_modalities_are_a_decoder_with_parameters() {
     let decode: Decoder = serde_json::from_str(r#"{"csv": {"columns": ["modality"]}}"#).unwrap();
     let set = run(folder.path(), params(decode, 2), out.path()).unwrap();
     assert!(set.iter().next().unwrap().starts_with(b"text\ntext\n"));
-    let audio: Decoder = serde_json::from_str("\"audio\"").unwrap();
-    assert_eq!(audio, Decoder::Speech);
 }
 
 #[test]

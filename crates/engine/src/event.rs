@@ -59,7 +59,7 @@ pub enum Event<'a> {
         /// What the stage says of its run.
         report: &'a Report,
     },
-    /// Another run executes the same action; this one waits for it and shares the result.
+    /// Another process executes the same action; this one waits for it and shares the result.
     NodeWaiting {
         /// Label.
         node: &'a str,
@@ -98,6 +98,8 @@ pub enum Event<'a> {
     },
     /// The run is over.
     RunFinished {
+        /// Whether all that was asked for is up to date.
+        complete: bool,
         /// Nodes that ran.
         executed: usize,
         /// Nodes that were found in the cache.

@@ -13,6 +13,7 @@ use crate::digest::Digest;
 use crate::error::EngineError;
 use crate::graph::Node;
 use crate::manifest::{Artifact, Manifest};
+use crate::places::Places;
 use crate::plan::Workspace;
 use crate::stage::OutputKind;
 use crate::tree::is_executable;
@@ -23,20 +24,23 @@ pub(crate) struct Exports<'a> {
     stats: &'a StatCache,
     outputs: PathBuf,
     record: PathBuf,
-    /// Path → digest of what was last written there.
-    written: Mutex<BTreeMap<PathBuf, Digest>>,
+    places: Places,
+    /// Path, as [`Places`] writes it → digest of what was last written there.
+    written: Mutex<BTreeMap<String, Digest>>,
 }
 
 impl<'a> Exports<'a> {
     /// The copies below `outputs`.
     pub(crate) fn open(cache: &'a Cache, stats: &'a StatCache, outputs: &Path) -> Self {
         let record = cache.root().join("exports.json");
+        let places = Places::of_cache(cache.root());
         Self {
             cache,
             stats,
             outputs: outputs.to_owned(),
-            written: Mutex::new(read(&record)),
+            written: Mutex::new(read(&record, &places)),
             record,
+            places,
         }
     }
 
@@ -67,7 +71,7 @@ impl<'a> Exports<'a> {
         for (path, artifact) in stale {
             set_aside.extend(self.make_way(path, artifact)?);
             self.cache.blobs.export(artifact, path)?;
-            self.lock().insert(path.clone(), artifact.digest);
+            self.lock().insert(self.places.name(path), artifact.digest);
         }
         Ok(set_aside)
     }
@@ -102,7 +106,7 @@ impl<'a> Exports<'a> {
     /// that it had no time to record.
     fn is_ours(&self, path: &Path, kind: OutputKind, found: Digest) -> bool {
         let blobs = &self.cache.blobs;
-        self.lock().get(path) == Some(&found)
+        self.lock().get(&self.places.name(path)) == Some(&found)
             || blobs.verified(found).is_ok()
                 && (kind == OutputKind::File
                     || blobs.listing(found).is_ok_and(|listing| {
@@ -122,7 +126,7 @@ impl<'a> Exports<'a> {
         };
         let aside = self.make_way(path, &wanted)?;
         write_atomically(path, bytes)?;
-        self.lock().insert(path.to_owned(), wanted.digest);
+        self.lock().insert(self.places.name(path), wanted.digest);
         self.save()?;
         Ok(aside)
     }
@@ -154,7 +158,7 @@ impl<'a> Exports<'a> {
     /// Adds what was written now to the record; other runs may have added to it meanwhile.
     pub(crate) fn save(&self) -> Result<(), EngineError> {
         let written = self.lock();
-        let earlier = read(&self.record);
+        let earlier = read(&self.record, &self.places);
         if written
             .iter()
             .all(|(path, digest)| earlier.get(path) == Some(digest))
@@ -165,13 +169,13 @@ impl<'a> Exports<'a> {
             return Ok(());
         }
         let _alone = self.cache.lock_file("exports.lock")?;
-        let mut all = read(&self.record);
+        let mut all = read(&self.record, &self.places);
         all.extend(written.iter().map(|(path, digest)| (path.clone(), *digest)));
         let text = serde_json::to_vec_pretty(&all).expect("digests are plain data");
         write_atomically(&self.record, &text)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<PathBuf, Digest>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Digest>> {
         self.written
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -215,7 +219,10 @@ fn set_aside(path: &Path) -> Result<PathBuf, EngineError> {
     Ok(aside)
 }
 
-fn read(record: &Path) -> BTreeMap<PathBuf, Digest> {
+/// What is on record.
+fn read(record: &Path, places: &Places) -> BTreeMap<String, Digest> {
     let text = std::fs::read(record).unwrap_or_default();
-    serde_json::from_slice(&text).unwrap_or_default()
+    let written: BTreeMap<String, Digest> = serde_json::from_slice(&text).unwrap_or_default();
+    let written = written.into_iter();
+    written.map(|(k, v)| (places.renewed(k), v)).collect()
 }

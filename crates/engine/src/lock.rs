@@ -1,8 +1,11 @@
-//! cpipe.lock: what each remote source was found to be.
+//! cpipe.lock: what each remote source was found to be, and what each local one was last seen to be.
 //!
 //! A YAML file beside the pipeline file with one small block per source, sorted, so that changes to
 //! different sources merge. It is what makes the keys of everything downstream known while the files
 //! themselves are gone. It holds no secrets: URLs without their queries, names, digests, dates.
+//!
+//! Remote sources are locked: a run takes exactly what the file says. Local sources without a declared
+//! digest are only remembered: while they are there, what is there counts.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,13 +19,37 @@ use crate::error::EngineError;
 use crate::spec::{HubSource, SpecError, Take, Unpack, UrlSource, from_text, without_query};
 
 /// Version of the layout.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// What a file without local sources is: versions before 0.2 read it.
+const WITHOUT_SEEN: u32 = 1;
 const HEAD: &str = "# Written by `cpipe run` and `cpipe update`; commit it. See docs/sources.md.\n";
 
 /// What cpipe.lock says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Lock {
     entries: BTreeMap<(String, Origin), Locked>,
+    /// Local source → the text that it entered keys by.
+    seen: BTreeMap<LocalSource, String>,
+}
+
+/// A local file or folder that follows its content. One whose path a variable changes has an entry
+/// for each path.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LocalSource {
+    /// Name of the source; none for one of the `files` of a command.
+    pub name: Option<String>,
+    /// Its path as written, relative to the pipeline file.
+    pub path: String,
+}
+
+/// What a local source was last seen to be.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeenEntry {
+    #[serde(default)]
+    source: Option<String>,
+    path: String,
+    digest: String,
 }
 
 /// What one source was found to be.
@@ -84,6 +111,8 @@ pub enum Origin {
 struct Document {
     version: u32,
     sources: Vec<Locked>,
+    #[serde(default)]
+    seen: Vec<SeenEntry>,
 }
 
 mod as_text {
@@ -109,18 +138,30 @@ impl Lock {
     /// Where it is not what [`Lock::to_text`] writes, with the place.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
         let document: Document = from_text(text)?;
-        if document.version != VERSION {
+        if !(WITHOUT_SEEN..=VERSION).contains(&document.version) {
             let message = format!("version {} of cpipe.lock is not known", document.version);
             return Err(SpecError::general(message).help("a newer cpipe wrote it"));
         }
         let mut lock = Self::default();
         document.sources.into_iter().for_each(|e| lock.insert(e));
+        for entry in document.seen {
+            let source = LocalSource {
+                name: entry.source,
+                path: entry.path,
+            };
+            lock.see(source, entry.digest);
+        }
         Ok(lock)
     }
 
     /// The file's text: sorted, a block per source.
     pub fn to_text(&self) -> String {
-        let mut text = format!("{HEAD}version: {VERSION}\nsources:");
+        let version = if self.seen.is_empty() {
+            WITHOUT_SEEN
+        } else {
+            VERSION
+        };
+        let mut text = format!("{HEAD}version: {version}\nsources:");
         if self.entries.is_empty() {
             text += " []";
         }
@@ -129,7 +170,26 @@ impl Lock {
             text += "\n";
             text += &block(entry);
         }
+        if !self.seen.is_empty() {
+            text += "\nseen:\n";
+        }
+        for (source, digest) in &self.seen {
+            text += "\n";
+            text += &seen_block(source, digest);
+        }
         text
+    }
+
+    /// What a local source was last seen to be.
+    pub fn seen(&self, source: &LocalSource) -> Option<&String> {
+        self.seen.get(source)
+    }
+
+    /// Remembers what a local source is. Says whether that is new.
+    pub fn see(&mut self, source: LocalSource, digest: String) -> bool {
+        let is_new = self.seen.get(&source) != Some(&digest);
+        self.seen.insert(source, digest);
+        is_new
     }
 
     /// Writes it so that a reader sees all of it or none.
@@ -204,128 +264,20 @@ fn block(entry: &Locked) -> String {
     lines.join("\n") + "\n"
 }
 
+fn seen_block(source: &LocalSource, digest: &str) -> String {
+    let (path, digest) = (json(&source.path), json(&digest));
+    match &source.name {
+        Some(name) => format!(
+            "- source: {}\n  path: {path}\n  digest: {digest}\n",
+            json(name)
+        ),
+        None => format!("- path: {path}\n  digest: {digest}\n"),
+    }
+}
+
 fn json<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("a lock is plain data")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::digest::Algorithm;
-    use crate::spec::RepoKind;
-
-    fn hub(revision: &str) -> HubSource {
-        HubSource {
-            repo: "EleutherAI/pythia-70m".into(),
-            kind: RepoKind::Model,
-            revision: revision.into(),
-            files: Vec::new(),
-        }
-    }
-
-    fn entry(source: &str, from: Origin) -> Locked {
-        Locked {
-            source: source.into(),
-            from,
-            commit: Some("a".repeat(40)),
-            digest: Pin {
-                algorithm: Algorithm::Sha256,
-                hex: "b".repeat(64),
-            },
-            served: None,
-            size: 7,
-            date: "2026-11-24".into(),
-            files: BTreeMap::from([(
-                "model.safetensors".to_owned(),
-                LockedFile {
-                    size: 7,
-                    sha256: "c".repeat(64),
-                },
-            )]),
-        }
-    }
-
-    fn url(take: Option<Take>) -> UrlSource {
-        UrlSource {
-            urls: vec![
-                "https://a.org/x.tar?key=1".into(),
-                "https://b.org/x.tar".into(),
-            ],
-            unpack: Unpack::Tar,
-            take,
-            limit: None,
-            digest: None,
-        }
-    }
-
-    fn from_b() -> Origin {
-        Origin::Url {
-            url: "https://b.org/x.tar".into(),
-            unpack: Unpack::Tar,
-            take: Some(Take::Speech(9)),
-        }
-    }
-
-    #[test]
-    fn what_is_written_is_read_and_sorted() {
-        let mut lock = Lock::default();
-        lock.insert(entry("weights/b", Origin::Hub(hub("step2"))));
-        lock.insert(entry("weights/b", Origin::Hub(hub("step1"))));
-        lock.insert(entry("a \"quoted\": name", from_b()));
-        let text = lock.to_text();
-        assert_eq!(Lock::parse(&text).unwrap(), lock);
-        insta::assert_snapshot!(text);
-        let empty = Lock::default();
-        assert_eq!(Lock::parse(&empty.to_text()).unwrap(), empty);
-    }
-
-    #[test]
-    fn an_entry_counts_only_for_the_same_question() {
-        let mut lock = Lock::default();
-        lock.insert(entry("w", Origin::Hub(hub("step1"))));
-        lock.insert(entry("s", from_b()));
-        assert!(lock.of_hub("w", &hub("step1")).is_some());
-        assert!(lock.of_hub("w", &hub("step2")).is_none());
-        assert!(lock.of_hub("v", &hub("step1")).is_none());
-        assert!(lock.of_url("s", &url(Some(Take::Speech(9)))).is_some());
-        assert!(lock.of_url("s", &url(Some(Take::Speech(8)))).is_none());
-        assert!(lock.of_url("s", &url(None)).is_none());
-    }
-
-    #[test]
-    fn a_declared_digest_outranks_the_lock() {
-        let served = format!("sha256:{}", "d".repeat(64));
-        let mut lock = Lock::default();
-        let found = Locked {
-            served: Some(served.clone()),
-            ..entry("s", from_b())
-        };
-        lock.insert(found);
-        let mut source = url(Some(Take::Speech(9)));
-        source.digest = Some(served.parse().unwrap());
-        assert!(lock.of_url("s", &source).is_some());
-        source.digest = Some(format!("sha256:{}", "e".repeat(64)).parse().unwrap());
-        assert!(lock.of_url("s", &source).is_none());
-    }
-
-    #[test]
-    fn days_are_dates() {
-        let dates = [
-            (0, "1970-01-01"),
-            (11_016, "2000-02-29"),
-            (20_781, "2026-11-24"),
-        ];
-        for (days, date) in dates {
-            assert_eq!(day_of(days), date);
-        }
-    }
-
-    #[test]
-    fn a_damaged_lock_is_an_error_with_its_place() {
-        let text = "version: 1\nsources:\n- source: a\n  form: 1\n";
-        let error = Lock::parse(text).unwrap_err();
-        assert_eq!(&text[error.span.unwrap()], "form");
-        assert!(Lock::parse("version: 2\nsources: []\n").is_err());
-        assert!(Lock::parse("<<<<<<< HEAD\n").is_err());
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! Resolving nodes to actions: the one code path behind `run`, `plan` and `status`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use petgraph::graph::NodeIndex;
 
@@ -13,10 +13,13 @@ use crate::explain::Reason;
 use crate::graph::{Graph, Node};
 use crate::manifest::{Artifact, Manifest};
 use crate::records::History;
+use crate::seen::{Seen, is_gone};
 use crate::stage::{Roles, SourceFile};
 
 /// Stands for the digest of a source that nobody has looked at: no action is recorded with it.
 const UNRESOLVED: &str = "not in cpipe.lock yet";
+/// Stands for the digest of a local source that is gone and that nobody has seen.
+const NEVER_SEEN: &str = "nothing";
 
 /// A graph with the cache that it is resolved against.
 pub struct Workspace<'a> {
@@ -26,6 +29,8 @@ pub struct Workspace<'a> {
     pub cache: &'a Cache,
     /// Digests of files outside the cache.
     pub stats: &'a StatCache,
+    /// What sources without a declared digest were last seen to be.
+    pub seen: &'a Seen,
     /// What earlier runs knew: what reasons are given against.
     pub history: &'a History,
     /// Folder that exported artifacts go to.
@@ -72,6 +77,24 @@ impl Workspace<'_> {
         index: NodeIndex,
         known: &[Option<Manifest>],
     ) -> Result<Action, EngineError> {
+        self.action_by(index, known, !self.seen.is_blind())
+    }
+
+    /// The same for a node that is about to run: what it reads has to be there.
+    pub(crate) fn action_to_run(
+        &self,
+        index: NodeIndex,
+        known: &[Option<Manifest>],
+    ) -> Result<Action, EngineError> {
+        self.action_by(index, known, true)
+    }
+
+    fn action_by(
+        &self,
+        index: NodeIndex,
+        known: &[Option<Manifest>],
+        look: bool,
+    ) -> Result<Action, EngineError> {
         let node = self.node(index);
         let mut inputs = BTreeMap::new();
         for (up, edge) in self.graph.inputs(index) {
@@ -83,7 +106,7 @@ impl Workspace<'_> {
         }
         for source in node.work.sources() {
             let name = format!("source {}", source.name);
-            inputs.insert(name, self.source_digest(&source)?);
+            inputs.insert(name, self.source_digest(&source, look)?);
         }
         for fetch in node.work.fetches() {
             let value = fetch
@@ -106,15 +129,27 @@ impl Workspace<'_> {
         }
     }
 
-    /// The declared pin, else the digest of what is there, else of what was last there.
-    fn source_digest(&self, source: &SourceFile) -> Result<String, EngineError> {
+    /// The declared pin, else what is there, else what was last there.
+    fn source_digest(&self, source: &SourceFile, look: bool) -> Result<String, EngineError> {
         if let Some(pin) = &source.pin {
             return Ok(pin.to_string());
         }
-        self.stats
-            .digest(&source.path, Algorithm::Blake3)
-            .or_else(|e| self.stats.last_known(&source.path).ok_or(e))
-            .map(|pin| source.identity(&pin))
+        let text = if look && !is_gone(&source.path) {
+            let pin = self.stats.digest(&source.path, Algorithm::Blake3)?;
+            source.identity(&pin)
+        } else {
+            self.last_seen(&source.path)
+                .unwrap_or_else(|| NEVER_SEEN.to_owned())
+        };
+        self.seen.note(&source.path, &text);
+        Ok(text)
+    }
+
+    /// By what a source entered keys when it was last seen: as cpipe.lock says, which moves with the
+    /// pipeline file, else as this cache has it by its path.
+    pub fn last_seen(&self, path: &Path) -> Option<String> {
+        let earlier = self.seen.earlier(path).cloned();
+        earlier.or_else(|| Some(self.stats.last_known(path)?.to_string()))
     }
 }
 
@@ -134,7 +169,7 @@ pub(crate) fn used_outputs<'m>(
 /// The manifests of the targets and all that they need, as far as they are on record.
 ///
 /// # Errors
-/// When a source has no digest, now or earlier.
+/// When a source that is there cannot be read.
 pub fn known(
     workspace: &Workspace<'_>,
     targets: &[NodeIndex],
@@ -146,7 +181,7 @@ pub fn known(
     first.map_or(Ok(known), Err)
 }
 
-/// The same; a node whose source has no digest is not on record, and `report` is told.
+/// The same; a node whose source cannot be read is not on record, and `report` is told.
 pub(crate) fn known_despite(
     workspace: &Workspace<'_>,
     targets: &[NodeIndex],

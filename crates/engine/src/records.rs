@@ -3,15 +3,18 @@
 //! `runs/ID.json` says what the run was and how it ended; `runs/ID.nodes.jsonl` gets a line for
 //! every node that ran, failed or was interrupted, as it happens. `runs/tables/DIGEST.tsv` holds
 //! node and action key, a line each, for all nodes that were up to date; runs that found the same
-//! share it, so that a run without work writes one small file.
+//! share it, so that a run without work writes one small file. No absolute path is in any of them.
+
+mod history;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+pub use history::{History, Latest};
 use serde::{Deserialize, Serialize};
 
 use crate::action::ActionKey;
@@ -19,6 +22,7 @@ use crate::cache::{Cache, write_atomically};
 use crate::digest::Digest;
 use crate::error::EngineError;
 use crate::graph::Graph;
+use crate::places::Places;
 use crate::run::Summary;
 use crate::stage::Report;
 
@@ -28,6 +32,9 @@ pub struct RunInfo {
     /// A name given to it, by which `gc` can be told to keep it.
     #[serde(default)]
     pub name: Option<String>,
+    /// The pipeline file, as [`Places`] writes it. Versions before 0.2 did not say it.
+    #[serde(default)]
+    pub file: String,
     /// Profile.
     pub profile: String,
     /// `--set` in order.
@@ -36,6 +43,25 @@ pub struct RunInfo {
     pub arguments: Vec<String>,
     /// Device that scores are computed on, where the program knows one.
     pub device: String,
+}
+
+impl RunInfo {
+    /// Whether it is a run of the same pipeline file, as far as that is on record, and profile.
+    fn is_of_the_same_pipeline(&self, other: &Self) -> bool {
+        let is_unknown = self.file.is_empty() || other.file.is_empty();
+        self.profile == other.profile && (is_unknown || self.file == other.file)
+    }
+
+    /// The same, with every absolute path in it hidden.
+    fn shared(&self, places: &Places) -> Self {
+        let hide = |text: &String| places.hide_in_argument(text);
+        let overrides = self.overrides.iter();
+        Self {
+            overrides: overrides.map(|(k, v)| (k.clone(), hide(v))).collect(),
+            arguments: self.arguments.iter().map(hide).collect(),
+            ..self.clone()
+        }
+    }
 }
 
 /// How a run ended, or that it has not.
@@ -120,6 +146,7 @@ pub struct NodeRecord {
 #[derive(Debug)]
 pub(crate) struct Journal {
     folder: PathBuf,
+    places: Places,
     record: Mutex<RunRecord>,
     /// None in a cache that can't be written to.
     nodes: Option<Mutex<File>>,
@@ -129,6 +156,7 @@ pub(crate) struct Journal {
 impl Journal {
     pub(crate) fn begin(cache: &Cache, info: &RunInfo, jobs: usize) -> Result<Self, EngineError> {
         let folder = cache.runs();
+        let places = Places::of_cache(cache.root());
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -141,7 +169,7 @@ impl Journal {
         };
         let record = RunRecord {
             id,
-            info: info.clone(),
+            info: info.shared(&places),
             version: env!("CARGO_PKG_VERSION").into(),
             platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
             jobs,
@@ -156,6 +184,7 @@ impl Journal {
         };
         let journal = Self {
             folder,
+            places,
             record: Mutex::new(record),
             nodes,
             read_only,
@@ -170,15 +199,21 @@ impl Journal {
 
     /// Appends what became of a node. A record that can't be written must not stop the run.
     pub(crate) fn node(&self, node: &NodeRecord) {
-        let mut line = serde_json::to_vec(node).expect("a record is plain data");
+        let message = node.message.as_ref();
+        let shared = NodeRecord {
+            report: node.report.shared(&self.places),
+            message: message.map(|text| self.places.hide_in_message(text)),
+            ..node.clone()
+        };
+        let mut line = serde_json::to_vec(&shared).expect("a record is plain data");
         line.push(b'\n');
         if let Some(nodes) = &self.nodes {
             let _ = lock(nodes).write_all(&line);
         }
     }
 
-    /// Writes the table: what was found now, and before it what an earlier run of the profile knew
-    /// of the nodes that this one did not look at.
+    /// Writes the table: what was found now, and before it what an earlier run of the same file and
+    /// profile knew of the nodes that this one did not look at.
     pub(crate) fn table<'n>(
         &self,
         found: impl Iterator<Item = (&'n str, ActionKey)>,
@@ -187,8 +222,8 @@ impl Journal {
         let mut keys: BTreeMap<&str, ActionKey> = found.collect();
         let earlier;
         if keys.len() < graph.dag.node_count() {
-            let profile = lock(&self.record).info.profile.clone();
-            earlier = Latest::find(&self.folder, &profile)?;
+            let info = lock(&self.record).info.clone();
+            earlier = Latest::find(&self.folder, &info)?;
             for node in graph.dag.node_weights() {
                 if let Some(key) = earlier.get(node.label()) {
                     keys.entry(node.label()).or_insert(key);
@@ -208,13 +243,14 @@ impl Journal {
         Ok(digest)
     }
 
-    pub(crate) fn end(&self, summary: &Summary) -> Result<(), EngineError> {
+    /// `whole` says that no error broke the run off.
+    pub(crate) fn end(&self, summary: &Summary, whole: bool) -> Result<(), EngineError> {
         let mut record = lock(&self.record);
         record.state = match summary {
             Summary {
                 interrupted: true, ..
             } => RunState::Interrupted,
-            Summary { failed: 0, .. } => RunState::Done,
+            Summary { failed: 0, .. } if whole => RunState::Done,
             _ => RunState::Failed,
         };
         record.seconds = summary.seconds;
@@ -318,8 +354,11 @@ pub fn nodes(cache: &Cache, run: &RunRecord) -> Vec<NodeRecord> {
 }
 
 /// Removes the tables that none of these runs has. Records stay: they are small.
-pub(crate) fn remove_tables(cache: &Cache, kept: &[RunRecord]) -> Result<(), EngineError> {
-    let used: BTreeSet<Digest> = kept.iter().filter_map(|run| run.table).collect();
+pub(crate) fn remove_tables<'r>(
+    cache: &Cache,
+    kept: impl Iterator<Item = &'r RunRecord>,
+) -> Result<(), EngineError> {
+    let used: BTreeSet<Digest> = kept.filter_map(|run| run.table).collect();
     let folder = cache.runs().join("tables");
     for (name, path) in crate::cache::files_below(&folder)? {
         let digest = name.strip_suffix(".tsv").and_then(|hex| hex.parse().ok());
@@ -328,90 +367,4 @@ pub(crate) fn remove_tables(cache: &Cache, kept: &[RunRecord]) -> Result<(), Eng
         }
     }
     Ok(())
-}
-
-/// What earlier runs of a profile knew; read when someone asks.
-#[derive(Debug)]
-pub struct History {
-    folder: PathBuf,
-    profile: String,
-    latest: OnceLock<Latest>,
-}
-
-impl History {
-    /// The history of a profile.
-    pub fn new(cache: &Cache, profile: &str) -> Self {
-        Self {
-            folder: cache.runs(),
-            profile: profile.to_owned(),
-            latest: OnceLock::new(),
-        }
-    }
-
-    /// The key that a node had when it was last up to date.
-    pub fn latest(&self, label: &str) -> Option<ActionKey> {
-        let read = || Latest::find(&self.folder, &self.profile).unwrap_or_default();
-        self.latest.get_or_init(read).get(label)
-    }
-
-    /// Every key that a node has had in any run, the latest first, each once.
-    pub fn keys(&self, label: &str) -> Vec<ActionKey> {
-        let mut keys = Vec::new();
-        let mut tables = BTreeSet::new();
-        let runs = runs_in(&self.folder).unwrap_or_default();
-        for table in runs.iter().rev().filter_map(|run| run.table) {
-            if tables.insert(table)
-                && let Some(key) = Latest::read(&self.folder, table).get(label)
-                && !keys.contains(&key)
-            {
-                keys.push(key);
-            }
-        }
-        keys
-    }
-}
-
-/// Node → action key when the node was last up to date.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Latest {
-    keys: BTreeMap<String, ActionKey>,
-}
-
-impl Latest {
-    /// The table of the latest run of a profile.
-    fn find(folder: &Path, profile: &str) -> Result<Self, EngineError> {
-        let names = run_names(folder)?;
-        let table = names.iter().rev().find_map(|name| {
-            let run = read_run(folder, name)?;
-            run.table.filter(|_| run.info.profile == profile)
-        });
-        Ok(table.map_or_else(Self::default, |digest| Self::read(folder, digest)))
-    }
-
-    /// The table of one run.
-    pub fn of_run(cache: &Cache, run: &RunRecord) -> Self {
-        run.table
-            .map_or_else(Self::default, |digest| Self::read(&cache.runs(), digest))
-    }
-
-    fn read(folder: &Path, digest: Digest) -> Self {
-        let text = std::fs::read_to_string(table_path(folder, digest)).unwrap_or_default();
-        let pair = |line: &str| {
-            let (label, key) = line.split_once('\t')?;
-            Some((label.to_owned(), ActionKey(key.parse().ok()?)))
-        };
-        Self {
-            keys: text.lines().filter_map(pair).collect(),
-        }
-    }
-
-    /// The key of a node.
-    pub fn get(&self, label: &str) -> Option<ActionKey> {
-        self.keys.get(label).copied()
-    }
-
-    /// Every node and its key.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, ActionKey)> {
-        self.keys.iter().map(|(label, key)| (label.as_str(), *key))
-    }
 }

@@ -18,6 +18,7 @@ use crate::error::{EngineError, without_path};
 use crate::input_files::InputFiles;
 use crate::log::Log;
 use crate::manifest::identity;
+use crate::places::Places;
 use crate::tree::is_executable;
 
 /// Name and version of a stage's behaviour.
@@ -394,6 +395,17 @@ impl Report {
         Self {
             facts: facts.into_iter().collect(),
             ..Self::default()
+        }
+    }
+
+    /// The report as it is written into a cache: without absolute paths.
+    pub(crate) fn shared(&self, places: &Places) -> Self {
+        let facts = self.facts.iter();
+        Self {
+            facts: facts
+                .map(|(name, value)| (name.clone(), places.hide_in_json(value)))
+                .collect(),
+            ..self.clone()
         }
     }
 }

@@ -7,11 +7,12 @@ mod stream;
 mod tar;
 mod zip;
 
-use std::io::Read;
+use std::io::{BufRead, Read};
 use std::path::Path;
 
 use cpipe_engine::spec::{Take, Unpack};
 
+use crate::named::is_pointer;
 use guard::Guard;
 
 /// Why an archive could not be unpacked.
@@ -56,6 +57,12 @@ pub enum UnpackError {
         /// Bytes wanted.
         wanted: u64,
     },
+    /// Git LFS has not fetched it.
+    #[error("`{archive}` is a pointer of Git LFS, and not the archive itself")]
+    Pointer {
+        /// Name of the archive.
+        archive: String,
+    },
     /// The operating system refused.
     #[error("cannot write {}: {source}", path.display())]
     Io {
@@ -80,7 +87,13 @@ pub(crate) fn unpack_file(
     let size = fs_err::metadata(path).map_err(failed)?.len();
     let mut guard = Guard::new(name, target);
     guard.has_read(size);
-    let file = std::io::BufReader::new(fs_err::File::open(path).map_err(failed)?);
+    let mut file = std::io::BufReader::new(fs_err::File::open(path).map_err(failed)?);
+    let head = file.fill_buf().map_err(failed)?;
+    if kind != Unpack::None && is_pointer(&head[..head.len().min(size as usize)]) {
+        return Err(UnpackError::Pointer {
+            archive: name.to_owned(),
+        });
+    }
     match kind {
         Unpack::None => guard.copy(name, file),
         Unpack::Zip => zip::unpack(file, &mut guard),
@@ -108,5 +121,7 @@ pub(crate) fn take_beginning(
     speech::take(stream::decoder(kind, counted, name)?, bytes, guard)
 }
 
+#[cfg(test)]
+mod damage;
 #[cfg(test)]
 mod tests;

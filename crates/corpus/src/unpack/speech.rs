@@ -1,11 +1,11 @@
 use std::io::{Cursor, Read};
 
-use claxon::FlacReader;
 use tar::Archive;
 
 use super::UnpackError;
 use super::guard::Guard;
 use super::tar::file_name;
+use crate::sound::duration;
 
 /// Bytes of PCM in a second: 16 kHz, 16 bits, one channel.
 const BYTES_A_SECOND: u64 = 32_000;
@@ -48,11 +48,6 @@ pub(super) fn take(reader: impl Read, wanted: u64, mut guard: Guard) -> Result<(
 
 /// Bytes of PCM that a FLAC file comes to, by its header.
 fn pcm_bytes(flac: &[u8]) -> Result<u64, String> {
-    let reader = FlacReader::new(flac).map_err(|e| e.to_string())?;
-    let info = reader.streaminfo();
-    let samples = info
-        .samples
-        .ok_or("its header does not say how long it is")?;
-    let rate = u64::from(info.sample_rate.max(1));
-    Ok(samples.saturating_mul(BYTES_A_SECOND) / rate)
+    let (samples, rate) = duration(flac)?;
+    Ok(samples.saturating_mul(BYTES_A_SECOND) / u64::from(rate.max(1)))
 }

@@ -8,7 +8,11 @@ use crate::archives::{gzip, header_of, tar, zip};
 
 const FILES: [(&str, &[u8]); 2] = [("a/one.txt", b"first"), ("two.txt", b"second")];
 
-fn unpacked(kind: Unpack, name: &str, bytes: &[u8]) -> Result<tempfile::TempDir, UnpackError> {
+pub(super) fn unpacked(
+    kind: Unpack,
+    name: &str,
+    bytes: &[u8],
+) -> Result<tempfile::TempDir, UnpackError> {
     let dir = tempfile::tempdir().unwrap();
     let archive = dir.path().join("archive");
     std::fs::write(&archive, bytes).unwrap();
@@ -27,12 +31,12 @@ fn read(dir: &tempfile::TempDir, name: &str) -> Vec<u8> {
     std::fs::read(dir.path().join("in/files").join(name)).unwrap()
 }
 
-fn fixture(name: &str) -> Vec<u8> {
+pub(super) fn fixture(name: &str) -> Vec<u8> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     std::fs::read(root.join(name)).unwrap()
 }
 
-fn zst(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn zst(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
     encoder.include_checksum(true).unwrap();
     encoder.write_all(bytes).unwrap();
@@ -171,14 +175,7 @@ fn the_beginning_of_a_corpus_is_taken_in_its_order_and_no_more_is_read() {
     ];
     let archive = gzip(&tar(&files));
     let dir = tempfile::tempdir().unwrap();
-    let pcm = |flac: &[u8]| {
-        claxon::FlacReader::new(flac)
-            .unwrap()
-            .streaminfo()
-            .samples
-            .unwrap()
-            * 2
-    };
+    let pcm = |flac: &[u8]| crate::sound::duration(flac).unwrap().0 * 2;
     let take = Take::Speech(pcm(&one) + 1);
     let mut reader = std::io::Cursor::new(&archive);
     take_beginning(Unpack::TarGz, take, "c.tar.gz", &mut reader, dir.path()).unwrap();

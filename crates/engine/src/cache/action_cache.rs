@@ -8,6 +8,7 @@ use super::write_atomically;
 use crate::action::{Action, ActionKey};
 use crate::error::EngineError;
 use crate::manifest::Manifest;
+use crate::places::Places;
 
 /// How often a lock that another process holds is asked for.
 const LOOK: Duration = Duration::from_millis(20);
@@ -17,6 +18,7 @@ const LOOK: Duration = Duration::from_millis(20);
 pub struct ActionCache {
     folder: PathBuf,
     locks: PathBuf,
+    places: Places,
 }
 
 /// Whether an action has a result.
@@ -38,11 +40,17 @@ pub struct MissGuard {
     action_path: PathBuf,
     lock_path: PathBuf,
     lock: File,
+    places: Places,
 }
 
 impl ActionCache {
     pub(super) fn new(folder: PathBuf, locks: PathBuf) -> Self {
-        Self { folder, locks }
+        let places = Places::of_cache(folder.parent().unwrap_or(&folder));
+        Self {
+            folder,
+            locks,
+            places,
+        }
     }
 
     /// Folder of all records.
@@ -91,6 +99,7 @@ impl ActionCache {
                 action_path: self.path(key, ".action.json"),
                 lock_path,
                 lock,
+                places: self.places.clone(),
             }),
         };
         Ok(Some(status))
@@ -126,11 +135,13 @@ impl MissGuard {
         &self.lock
     }
 
-    /// Records the result: the action first, the manifest last.
+    /// Records the result, without absolute paths: the action first, the manifest last.
     pub fn record(self, manifest: &Manifest) -> Result<(), EngineError> {
         let action = serde_json::to_string_pretty(&self.action).expect("an action is plain data");
         write_atomically(&self.action_path, (action + "\n").as_bytes())?;
-        let manifest = serde_json::to_string_pretty(manifest).expect("a manifest is plain data");
+        let mut manifest = manifest.clone();
+        manifest.execution.report = manifest.execution.report.shared(&self.places);
+        let manifest = serde_json::to_string_pretty(&manifest).expect("a manifest is plain data");
         write_atomically(&self.manifest_path, (manifest + "\n").as_bytes())
     }
 }

@@ -1,20 +1,28 @@
-use std::collections::{BTreeMap, BTreeSet};
+//! Garbage collection: what nobody needs goes, what was dear to make stays.
+
+mod keep;
+
+use std::collections::BTreeMap;
+
+use keep::Kept;
+pub use keep::{DEAR, KeptRun};
 
 use super::Cache;
 use super::verify::{artifact_blobs, remove_if};
 use super::walk::{entries, is_unfinished, key_of};
-use crate::action::ActionKey;
 use crate::digest::Digest;
 use crate::error::EngineError;
-use crate::manifest::Manifest;
-use crate::records::{self, Latest, RunRecord};
+use crate::records;
 use crate::tree;
 
 /// What [`collect_garbage`] keeps.
 #[derive(Clone, Copy, Debug)]
 pub struct GcOptions {
-    /// Runs of each profile, from the latest back, whose results stay. Runs with a name stay too.
+    /// Runs of each pipeline file, profile and `--set`, from the latest back, whose results stay.
+    /// Runs with a name stay too.
     pub keep_runs: usize,
+    /// Whether runs with `--set` count; without, only those with a name stay.
+    pub keep_sets: bool,
     /// Most bytes of blobs that may stay. What costs least time per byte to make again goes first;
     /// its manifest stays, so that what was made from it remains valid.
     pub budget: Option<u64>,
@@ -23,24 +31,32 @@ pub struct GcOptions {
 }
 
 /// What [`collect_garbage`] freed, or would free.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct GcReport {
     /// Results removed.
     pub actions: usize,
+    /// Stage → results of it that were removed.
+    pub removed: BTreeMap<String, usize>,
     /// Blobs removed.
     pub blobs: usize,
     /// Bytes freed.
     pub bytes: u64,
     /// Bytes of the blobs that stay.
     pub kept_bytes: u64,
+    /// The runs whose results stay, the latest first.
+    pub runs: Vec<KeptRun>,
+    /// Stage → results of other runs that stay because they are small and were dear to make.
+    pub dear: BTreeMap<String, usize>,
+    /// Results that stay on record without their bytes, because a dear one rests on them.
+    pub on_record: usize,
     /// When the earliest run that stays began, in seconds since 1970.
     pub since: Option<u64>,
     /// `node:output`, bytes: results that stay on record but whose bytes go because of the budget.
     pub dropped: Vec<(String, u64)>,
 }
 
-/// Removes every result that no kept run needs, every blob that no kept result names, and what
-/// killed runs left behind.
+/// Removes every result that no kept run needs and that was cheap to make, every blob that no kept
+/// result names, and what killed runs left behind.
 ///
 /// Waits until no run uses the cache, so that no blob of a manifest still to be written is lost.
 ///
@@ -48,10 +64,19 @@ pub struct GcReport {
 /// When the cache can't be read or changed.
 pub fn collect_garbage(cache: &Cache, options: &GcOptions) -> Result<GcReport, EngineError> {
     let _alone = cache.lock_exclusive()?;
-    let mut report = GcReport::default();
-    let (runs, keys) = keep(cache, options.keep_runs)?;
-    report.since = runs.iter().map(|run| run.started).min();
-    let kept = remove_actions(cache, &keys, options.dry_run, &mut report)?;
+    let kept = Kept::choose(cache, options)?;
+    let mut report = GcReport {
+        since: kept.runs.iter().map(|kept| kept.run.started).min(),
+        dear: stages(
+            kept.dear
+                .values()
+                .map(|result| &result.manifest.execution.node),
+        ),
+        on_record: kept.records.len(),
+        runs: kept.runs.clone(),
+        ..GcReport::default()
+    };
+    remove_actions(cache, &kept, options.dry_run, &mut report)?;
     let mut live = live_blobs(cache, &kept);
     if let Some(budget) = options.budget {
         drop_over(cache, &kept, budget, &mut live, &mut report);
@@ -71,48 +96,43 @@ pub fn collect_garbage(cache: &Cache, options: &GcOptions) -> Result<GcReport, E
     }
     if !options.dry_run {
         remove_leftovers(cache)?;
-        records::remove_tables(cache, &runs)?;
+        let runs = kept.runs.iter().map(|kept| &kept.run);
+        records::remove_tables(cache, runs)?;
     }
     Ok(report)
 }
 
-/// The runs that stay and every key in their tables.
-fn keep(cache: &Cache, last: usize) -> Result<(Vec<RunRecord>, BTreeSet<ActionKey>), EngineError> {
-    let mut of_profile: BTreeMap<String, usize> = BTreeMap::new();
-    let mut runs = Vec::new();
-    for run in records::runs(cache)?.into_iter().rev() {
-        let seen = of_profile.entry(run.info.profile.clone()).or_insert(0);
-        *seen += usize::from(run.table.is_some());
-        if *seen <= last.max(1) || run.info.name.is_some() {
-            runs.push(run);
-        }
+/// How many of these nodes each stage has.
+fn stages<'n>(nodes: impl Iterator<Item = &'n String>) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for node in nodes {
+        *counts.entry(stage_of(node).to_owned()).or_default() += 1;
     }
-    let (mut tables, mut keys) = (BTreeSet::new(), BTreeSet::new());
-    for run in &runs {
-        if run.table.is_some_and(|table| tables.insert(table)) {
-            keys.extend(Latest::of_run(cache, run).iter().map(|(_, key)| key));
-        }
-    }
-    Ok((runs, keys))
+    counts
 }
 
-/// Removes the results that are not in `keys`; gives those that stay.
+fn stage_of(node: &str) -> &str {
+    node.split('[').next().unwrap_or(node)
+}
+
+/// Removes the results that do not stay, with their logs.
 fn remove_actions(
     cache: &Cache,
-    keys: &BTreeSet<ActionKey>,
+    kept: &Kept,
     dry_run: bool,
     report: &mut GcReport,
-) -> Result<Vec<Manifest>, EngineError> {
-    let mut kept = Vec::new();
+) -> Result<(), EngineError> {
+    let mut nodes = Vec::new();
     for (name, path) in entries(cache.actions.folder())? {
         let key = key_of(&name);
-        if let Some(key) = key.filter(|key| keys.contains(key)) {
-            if !name.ends_with(".action.json") {
-                kept.extend(cache.actions.lookup(key));
-            }
+        if key.is_some_and(|key| kept.has_record(key)) {
             continue;
         }
-        report.actions += usize::from(!name.ends_with(".action.json"));
+        if !name.ends_with(".action.json") {
+            report.actions += 1;
+            let manifest = key.and_then(|key| cache.actions.lookup(key));
+            nodes.extend(manifest.map(|manifest| manifest.execution.node));
+        }
         remove_if(!dry_run, &path)?;
         if let Some(log) = key.map(|key| cache.log(&key.to_string()))
             && log.exists()
@@ -120,46 +140,63 @@ fn remove_actions(
             remove_if(!dry_run, &log)?;
         }
     }
-    Ok(kept)
+    report.removed = stages(nodes.iter());
+    Ok(())
 }
 
-/// Blob → its size, for every blob that a result names and that is there.
-fn live_blobs(cache: &Cache, kept: &[Manifest]) -> BTreeMap<Digest, u64> {
-    let artifacts = kept.iter().flat_map(|manifest| manifest.outputs.values());
-    artifacts
-        .flat_map(|artifact| artifact_blobs(&cache.blobs, artifact))
-        .filter_map(|digest| {
-            let size = std::fs::metadata(cache.blobs.path(digest)).ok()?.len();
-            Some((digest, size))
-        })
-        .collect()
+/// A blob that stays: its size, and the most that a megabyte of what it belongs to has cost.
+struct Live {
+    size: u64,
+    price: f64,
 }
 
-/// Takes blobs out of `live` until they fit the budget, the cheapest to make again first.
+/// Every blob that a kept result names and that is there.
+fn live_blobs(cache: &Cache, kept: &Kept) -> BTreeMap<Digest, Live> {
+    let mut live: BTreeMap<Digest, Live> = BTreeMap::new();
+    for result in kept.results() {
+        let artifacts = result.manifest.outputs.values();
+        for digest in artifacts.flat_map(|artifact| artifact_blobs(&cache.blobs, artifact)) {
+            let Ok(meta) = std::fs::metadata(cache.blobs.path(digest)) else {
+                continue;
+            };
+            let price = result.price;
+            let size = meta.len();
+            let blob = live.entry(digest).or_insert(Live { size, price });
+            blob.price = blob.price.max(price);
+        }
+    }
+    live
+}
+
+/// Takes blobs out of `live` until they fit the budget, the cheapest to make again first. A blob that
+/// belongs to several results goes with the dearest of them.
 fn drop_over(
     cache: &Cache,
-    kept: &[Manifest],
+    kept: &Kept,
     budget: u64,
-    live: &mut BTreeMap<Digest, u64>,
+    live: &mut BTreeMap<Digest, Live>,
     report: &mut GcReport,
 ) {
-    let price = |manifest: &Manifest| {
-        let bytes: u64 = manifest.outputs.values().map(|a| a.size).sum();
-        manifest.execution.seconds / bytes.max(1) as f64
-    };
-    let mut order: Vec<&Manifest> = kept.iter().collect();
-    order.sort_by(|a, b| price(a).total_cmp(&price(b)));
-    let mut total: u64 = live.values().sum();
-    for manifest in order {
-        for (name, artifact) in &manifest.outputs {
+    let mut order: Vec<_> = kept.results().collect();
+    order.sort_by(|a, b| a.price.total_cmp(&b.price));
+    let mut total: u64 = live.values().map(|blob| blob.size).sum();
+    for result in order {
+        for (name, artifact) in &result.manifest.outputs {
             if total <= budget {
                 return;
             }
-            let blobs = artifact_blobs(&cache.blobs, artifact).into_iter();
-            let freed: u64 = blobs.filter_map(|digest| live.remove(&digest)).sum();
+            let mut freed = 0;
+            for digest in artifact_blobs(&cache.blobs, artifact) {
+                if live
+                    .get(&digest)
+                    .is_some_and(|blob| blob.price <= result.price)
+                {
+                    freed += live.remove(&digest).map_or(0, |blob| blob.size);
+                }
+            }
             if freed > 0 {
                 total -= freed;
-                let what = format!("{}:{name}", manifest.execution.node);
+                let what = format!("{}:{name}", result.manifest.execution.node);
                 report.dropped.push((what, freed));
             }
         }

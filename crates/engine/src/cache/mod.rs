@@ -20,7 +20,7 @@ pub use action_cache::{ActionCache, CacheStatus, MissGuard};
 pub use blob_store::BlobStore;
 pub use files::write_atomically;
 use files::{is_denied, is_writable};
-pub use gc::{GcOptions, GcReport, collect_garbage};
+pub use gc::{DEAR, GcOptions, GcReport, KeptRun, collect_garbage};
 pub use stat_cache::StatCache;
 pub use usage::{StageUsage, usage};
 pub use verify::{Damage, VerifyReport, verify};

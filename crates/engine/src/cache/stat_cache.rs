@@ -11,6 +11,7 @@ use super::files::is_denied;
 use super::write_atomically;
 use crate::digest::{self, Algorithm, Digest, Pin};
 use crate::error::EngineError;
+use crate::places::Places;
 use crate::tree::{self, Links};
 
 /// A file hashed this soon after its last change may change again within the same time stamp.
@@ -39,9 +40,10 @@ struct Entry {
 /// What `stat.json` holds.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct State {
-    files: BTreeMap<PathBuf, Entry>,
+    /// By name, as [`Places`] writes it: the file is shared with the cache.
+    files: BTreeMap<String, Entry>,
     /// The BLAKE3 digest of each source when it was last seen.
-    sources: BTreeMap<PathBuf, String>,
+    sources: BTreeMap<String, String>,
     #[serde(skip)]
     dirty: bool,
 }
@@ -52,8 +54,24 @@ struct State {
 #[derive(Debug)]
 pub struct StatCache {
     path: PathBuf,
+    places: Places,
     rehash: bool,
     state: Mutex<State>,
+}
+
+impl State {
+    /// The same without absolute paths.
+    fn renewed(mut self, places: &Places) -> Self {
+        let mut names = self.files.keys().chain(self.sources.keys());
+        if names.any(|name| name.starts_with('/')) {
+            let files = self.files.into_iter();
+            self.files = files.map(|(k, v)| (places.renewed(k), v)).collect();
+            let sources = self.sources.into_iter();
+            self.sources = sources.map(|(k, v)| (places.renewed(k), v)).collect();
+            self.dirty = true;
+        }
+        self
+    }
 }
 
 impl StatCache {
@@ -64,10 +82,12 @@ impl StatCache {
             .ok()
             .and_then(|text| serde_json::from_slice(&text).ok())
             .unwrap_or_default();
+        let places = Places::of_cache(root);
         Self {
             path,
             rehash,
-            state: Mutex::new(state),
+            state: Mutex::new(state.renewed(&places)),
+            places,
         }
     }
 
@@ -112,7 +132,7 @@ impl StatCache {
 
     fn known(&self, path: &Path, stat: Stat, algorithm: Algorithm) -> Option<String> {
         let state = self.lock();
-        let entry = state.files.get(path)?;
+        let entry = state.files.get(&self.places.name(path))?;
         let hex = match algorithm {
             Algorithm::Blake3 => entry.blake3.clone(),
             Algorithm::Sha256 => entry.sha256.clone(),
@@ -128,7 +148,7 @@ impl StatCache {
         let settled = now.as_nanos() as i128 - newest > SETTLED.as_nanos() as i128;
         let mut state = self.lock();
         state.dirty = true;
-        let entry = state.files.entry(path.to_owned()).or_insert(Entry {
+        let entry = state.files.entry(self.places.name(path)).or_insert(Entry {
             stat,
             settled,
             blake3: None,
@@ -149,16 +169,17 @@ impl StatCache {
         if pin.algorithm != Algorithm::Blake3 {
             return;
         }
+        let name = self.places.name(path);
         let mut state = self.lock();
-        if state.sources.get(path) != Some(&pin.hex) {
-            state.sources.insert(path.to_owned(), pin.hex.clone());
+        if state.sources.get(&name) != Some(&pin.hex) {
+            state.sources.insert(name, pin.hex.clone());
             state.dirty = true;
         }
     }
 
     /// The BLAKE3 digest that a source had when it was last seen.
     pub fn last_known(&self, path: &Path) -> Option<Pin> {
-        let hex = self.lock().sources.get(path)?.clone();
+        let hex = self.lock().sources.get(&self.places.name(path))?.clone();
         Some(Pin {
             algorithm: Algorithm::Blake3,
             hex,

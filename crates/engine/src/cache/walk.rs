@@ -49,6 +49,23 @@ pub(super) fn manifests(cache: &Cache) -> Result<Vec<(PathBuf, Option<Manifest>)
         .collect())
 }
 
+/// Every manifest that can be understood, with its key and the bytes that its records occupy.
+pub(super) fn manifests_by_key(
+    cache: &Cache,
+) -> Result<Vec<(ActionKey, Manifest, u64)>, EngineError> {
+    let mut sizes: BTreeMap<ActionKey, u64> = BTreeMap::new();
+    for (name, path) in entries(cache.actions.folder())? {
+        if let Some(key) = key_of(&name) {
+            let size = std::fs::metadata(&path).map_or(0, |meta| meta.len());
+            *sizes.entry(key).or_default() += size;
+        }
+    }
+    let sizes = sizes.into_iter();
+    Ok(sizes
+        .filter_map(|(key, size)| Some((key, cache.actions.lookup(key)?, size)))
+        .collect())
+}
+
 /// The key that a record's file is named by.
 pub(super) fn key_of(name: &str) -> Option<ActionKey> {
     let hex = name

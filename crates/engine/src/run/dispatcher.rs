@@ -9,6 +9,7 @@ mod settle;
 mod start;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread::Scope;
@@ -231,6 +232,26 @@ impl<'s> Dispatcher<'s> {
         Status::Unknown(Reason::Waits(label.unwrap_or_default()))
     }
 
+    /// By what the unpinned sources of counted nodes that are up to date entered their keys.
+    fn seen(&self) -> BTreeMap<PathBuf, String> {
+        let known = self
+            .keys
+            .keys()
+            .filter(|index| self.state[index.index()] == State::Known && self.is_counted(**index));
+        let sources = known.flat_map(|index| self.node(*index).work.sources());
+        let unpinned = sources.filter(|source| source.pin.is_none());
+        let seen = |path: PathBuf| Some((path.clone(), self.workspace.seen.used(&path)?));
+        unpinned.filter_map(|source| seen(source.path)).collect()
+    }
+
+    /// The action of a node that is about to run.
+    fn action_to_run(&self, index: NodeIndex) -> Result<Action, EngineError> {
+        match self.mode {
+            Mode::Plan => self.workspace.action(index, &self.known),
+            Mode::Run { .. } => self.workspace.action_to_run(index, &self.known),
+        }
+    }
+
     pub(super) fn finish(mut self) -> Result<Summary, EngineError> {
         if let Mode::Run { journal, .. } = self.mode {
             let known = self
@@ -241,6 +262,7 @@ impl<'s> Dispatcher<'s> {
             self.summary.table = Some(journal.table(found, self.workspace.graph)?);
             journal.id().clone_into(&mut self.summary.run);
         }
+        self.summary.seen = self.seen();
         self.exports.save()?;
         self.workspace.stats.save()?;
         self.summary.executed = self.executed.len();

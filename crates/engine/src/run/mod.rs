@@ -8,6 +8,7 @@ mod sources;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
 use std::time::Instant;
@@ -41,6 +42,8 @@ pub struct RunOptions {
     pub trace: bool,
     /// What the record of the run says besides what happened.
     pub info: RunInfo,
+    /// The command that a hint names, with the options that this pipeline needs; `cpipe run` if empty.
+    pub command: String,
 }
 
 /// How a run ended.
@@ -62,6 +65,8 @@ pub struct Summary {
     pub interrupted: bool,
     /// Wall-clock seconds.
     pub seconds: f64,
+    /// By what the unpinned sources of nodes that are up to date now entered their keys.
+    pub seen: BTreeMap<PathBuf, String>,
 }
 
 /// What would happen to a node.
@@ -107,8 +112,9 @@ pub fn run(
     });
     let mut summary = finished?;
     summary.seconds = started.elapsed().as_secs_f64();
-    journal.end(&summary)?;
+    journal.end(&summary, outcome.is_ok())?;
     sink.event(&Event::RunFinished {
+        complete: outcome.is_ok() && summary.failed == 0 && !summary.interrupted,
         executed: summary.executed,
         cached: summary.cached,
         failed: summary.failed,

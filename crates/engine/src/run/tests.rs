@@ -11,6 +11,7 @@ use crate::cache::StatCache;
 use crate::event::{Event, EventSink};
 use crate::plan::Workspace;
 use crate::records::{self, History, RunInfo, RunState};
+use crate::seen::Seen;
 use crate::spec::{self, Options, Pipeline};
 use crate::testing::FakeRegistry;
 use crate::why::{Verdict, why};
@@ -122,11 +123,12 @@ impl Study {
         let pipeline = self.pipeline();
         let cache = self.cache();
         let stats = StatCache::open(cache.root(), false);
-        let history = History::new(&cache, "default");
+        let history = History::new(&cache, &self.options.info);
         let workspace = Workspace {
             graph: &pipeline.graph,
             cache: &cache,
             stats: &stats,
+            seen: &Seen::default(),
             history: &history,
             outputs: self.root().join("outputs"),
         };
@@ -466,6 +468,7 @@ fn garbage_collection_keeps_what_kept_runs_need() {
         study.run(&[]);
     }
     let mut options = GcOptions {
+        keep_sets: true,
         keep_runs: 1,
         budget: None,
         dry_run: true,

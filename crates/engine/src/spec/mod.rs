@@ -34,7 +34,7 @@ pub use number::whole_number;
 pub use params::Params;
 pub use remote::{HubSource, RepoKind, Take, Unpack, UrlSource, without_query};
 pub use report::{REPORT, ReportSpec};
-pub use source::{Location, SourceEntry};
+pub use source::{Location, PinLine, SourceEntry};
 
 use crate::graph::Graph;
 use crate::lock::Lock;

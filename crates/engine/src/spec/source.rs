@@ -24,10 +24,27 @@ pub struct SourceEntry {
     pub pin: Option<Pin>,
     /// Where the digest stands in the pipeline file.
     pub pin_span: Option<Range<usize>>,
+    /// Of a local source, the line that a digest belongs to.
+    pub line: Option<PinLine>,
     /// Where the source stands in the pipeline file.
     pub span: Range<usize>,
     /// What is on record in cpipe.lock for it.
     pub locked: Option<Locked>,
+}
+
+/// What is written of a local source, to put a digest there. Several sources may share it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PinLine {
+    /// The path, variables replaced.
+    pub path: String,
+    /// Where `path` stands as a key.
+    pub key: Range<usize>,
+    /// Where the path stands.
+    pub value: Range<usize>,
+    /// Where the digest's own key stands, if there is one.
+    pub digest_key: Option<Range<usize>>,
+    /// Where the last of the digests by path stands; none if there is one digest, or no digest.
+    pub last_of_several: Option<Range<usize>>,
 }
 
 /// Where a source lies.
@@ -118,6 +135,7 @@ impl Reader<'_> {
             location: Location::Path(self.root.to_owned()),
             pin: None,
             pin_span: None,
+            line: None,
             span: key.span.clone(),
             locked: None,
         };
@@ -162,10 +180,16 @@ impl Reader<'_> {
             self.errors,
         );
         let node = &scope.substitute(node)?;
-        let (pin, pin_span) = read_pin(name, node)?.unzip();
+        let path = match *kind {
+            "path" => Some(read_path(node)?),
+            _ => None,
+        };
+        let (pin, pin_span) = read_pin(name, node, path.as_deref())?.unzip();
         match *kind {
             "path" => {
-                entry.location = Location::Path(self.root.join(read_path(node)?));
+                let path = path.unwrap_or_default();
+                entry.location = Location::Path(self.root.join(&path));
+                entry.line = pin_line(node, path);
                 (entry.pin, entry.pin_span) = (pin, pin_span);
             }
             "url" => self.fill_url(name, remote::read_url(node, pin)?, entry),
@@ -200,7 +224,30 @@ fn read_path(node: &Node) -> Result<String, SpecError> {
     })
 }
 
-fn read_pin(name: &str, node: &Node) -> Result<Option<(Pin, Range<usize>)>, SpecError> {
+/// Where a digest of the source belongs.
+fn pin_line(node: &Node, path: String) -> Option<PinLine> {
+    let place = |wanted: &[&str]| {
+        let mut entries = node.entries().iter();
+        entries.find(|(key, _)| wanted.contains(&key.text.as_str()))
+    };
+    let (key, value) = place(&["path"])?;
+    let digest = place(&["blake3", "sha256"]);
+    let last = digest.and_then(|(_, digests)| digests.entries().last());
+    Some(PinLine {
+        path,
+        key: key.span.clone(),
+        value: value.span.clone(),
+        digest_key: digest.map(|(key, _)| key.span.clone()),
+        last_of_several: last.map(|(_, hex)| hex.span.clone()),
+    })
+}
+
+/// The declared digest; of a local source, where there is one for each path, that of its own.
+fn read_pin(
+    name: &str,
+    node: &Node,
+    path: Option<&str>,
+) -> Result<Option<(Pin, Range<usize>)>, SpecError> {
     let (hex, algorithm) = match (node.get("blake3"), node.get("sha256")) {
         (Some(_), Some(second)) => {
             let message = format!("source `{name}` has two digests");
@@ -210,11 +257,24 @@ fn read_pin(name: &str, node: &Node) -> Result<Option<(Pin, Range<usize>)>, Spec
         (None, Some(hex)) => (hex, Algorithm::Sha256),
         (None, None) => return Ok(None),
     };
-    let pin = Pin {
-        algorithm,
-        hex: read_hex(hex)?,
+    let hex = match (&hex.value, path) {
+        (Value::Map(digests), Some(path)) => {
+            for (_, other) in digests {
+                read_hex(other)?;
+            }
+            let mut own = digests.iter().filter(|(key, _)| key.text == path);
+            own.next().map(|(_, hex)| hex)
+        }
+        _ => Some(hex),
     };
-    Ok(Some((pin, hex.span.clone())))
+    let pin = |hex: &Node| {
+        let pin = Pin {
+            algorithm,
+            hex: read_hex(hex)?,
+        };
+        Ok((pin, hex.span.clone()))
+    };
+    hex.map(pin).transpose()
 }
 
 fn read_hex(node: &Node) -> Result<String, SpecError> {

@@ -1,6 +1,7 @@
 //! What becomes of a node that has ended, and of those that need it.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use petgraph::graph::NodeIndex;
@@ -84,7 +85,7 @@ impl Dispatcher<'_> {
         });
         self.state[index.index()] = State::Ready;
         let ready = Ready {
-            action: self.workspace.action(index, &self.known)?,
+            action: self.action_to_run(index)?,
             reason: Reason::Retried(attempt),
             passed_over: 0,
         };
@@ -152,14 +153,31 @@ impl Dispatcher<'_> {
         }
         self.missing.insert(down, first);
         self.summary.failed += 1;
-        let message = &format!("it needs {because}, which is not in the cache");
-        let hint = format!("`cpipe run '{because}'` makes it");
+        let message = &match self.never_seen(first) {
+            Some(path) => format!(
+                "it needs {because}, which reads {}, and cpipe.lock does not say what that was",
+                path.display()
+            ),
+            None => format!("it needs {because}, which is not in the cache"),
+        };
+        let command = match self.options.command.as_str() {
+            "" => "cpipe run",
+            command => command,
+        };
+        let hint = format!("`{command} '{because}'` makes it");
         self.tell(&Event::NodeFailed {
             node,
             message,
             hint: Some(&hint),
         });
         self.note(down, NodeState::Failed, None, Some(message));
+    }
+
+    /// A source of the node that has no digest, declared or remembered.
+    fn never_seen(&self, index: NodeIndex) -> Option<PathBuf> {
+        let sources = self.node(index).work.sources().into_iter();
+        let mut paths = sources.filter(|s| s.pin.is_none()).map(|s| s.path);
+        paths.find(|path| self.workspace.last_seen(path).is_none())
     }
 
     /// Writes down what became of a node.

@@ -119,6 +119,11 @@ impl Dispatcher<'_> {
         }
         let gone = self.inputs_without_bytes(index);
         if gone.is_empty() {
+            let action = if self.options.only {
+                self.action_to_run(index)?
+            } else {
+                action
+            };
             self.state[index.index()] = State::Ready;
             let ready = Ready {
                 action,

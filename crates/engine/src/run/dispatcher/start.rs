@@ -6,6 +6,7 @@ use std::thread::Scope;
 use petgraph::graph::NodeIndex;
 
 use super::{Dispatcher, Mode, Ready, State};
+use crate::action::Action;
 use crate::event::Event;
 use crate::execute::{Job, Outcome, execute};
 use crate::graph::Node;
@@ -44,6 +45,9 @@ impl<'s> Dispatcher<'s> {
         let fair = free / self.ready.len().clamp(1, free.max(1));
         let mut found = None;
         for (index, ready) in &self.ready {
+            if self.runs_already(&ready.action) {
+                continue;
+            }
             let share = share_of(self.workspace.node(*index), fair, self.options.jobs);
             if self.capacity.has(&share) {
                 found = Some((*index, share));
@@ -58,6 +62,13 @@ impl<'s> Dispatcher<'s> {
             ready.passed_over += 1;
         }
         found
+    }
+
+    /// Whether another node of this run executes the same action: its result will do for both.
+    fn runs_already(&self, action: &Action) -> bool {
+        let mut running = self.running.keys().filter_map(|index| self.keys.get(index));
+        let key = (!self.running.is_empty()).then(|| action.key());
+        running.any(|running| Some(*running) == key)
     }
 
     pub(super) fn start<'scope>(

@@ -1,0 +1,142 @@
+//! Which results garbage collection keeps, and why.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Cache, GcOptions};
+use crate::action::ActionKey;
+use crate::cache::walk::manifests_by_key;
+use crate::error::EngineError;
+use crate::manifest::Manifest;
+use crate::records::{self, Latest, RunInfo, RunRecord};
+
+/// A result stays, however old, if it took at least so many seconds for each megabyte that it
+/// occupies: what is small and was dear to make.
+pub const DEAR: f64 = 10.0;
+
+/// A run whose results stay.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeptRun {
+    /// Its record.
+    pub run: RunRecord,
+    /// How many nodes it found up to date.
+    pub results: usize,
+}
+
+/// Seconds that each megabyte of a result took; what its record occupies counts, too.
+pub(super) fn price(manifest: &Manifest, record: u64) -> f64 {
+    let bytes: u64 = manifest.outputs.values().map(|a| a.size).sum();
+    manifest.execution.seconds * 1e6 / (bytes + record).max(1) as f64
+}
+
+/// A result on record.
+pub(super) struct OnRecord {
+    pub(super) manifest: Manifest,
+    pub(super) price: f64,
+}
+
+/// What stays.
+pub(super) struct Kept {
+    pub(super) runs: Vec<KeptRun>,
+    /// Results that a kept run needs.
+    pub(super) needed: BTreeMap<ActionKey, OnRecord>,
+    /// Results of other runs that are small and were dear to make.
+    pub(super) dear: BTreeMap<ActionKey, OnRecord>,
+    /// What these rest on: the records stay, so that the keys remain known, the bytes go.
+    pub(super) records: BTreeSet<ActionKey>,
+}
+
+impl Kept {
+    pub(super) fn choose(cache: &Cache, options: &GcOptions) -> Result<Self, EngineError> {
+        let (runs, keys) = runs(cache, options)?;
+        let mut all = BTreeMap::new();
+        for (key, manifest, record) in manifests_by_key(cache)? {
+            let price = price(&manifest, record);
+            all.insert(key, OnRecord { manifest, price });
+        }
+        let is_dear =
+            |(key, result): &(&ActionKey, &OnRecord)| !keys.contains(key) && result.price >= DEAR;
+        let dear: Vec<ActionKey> = all.iter().filter(is_dear).map(|(key, _)| *key).collect();
+        let below = below(cache, &dear, &all);
+        let mut take = |keys: &mut dyn Iterator<Item = ActionKey>| {
+            keys.filter_map(|key| Some((key, all.remove(&key)?)))
+                .collect()
+        };
+        let needed: BTreeMap<_, _> = take(&mut keys.iter().copied());
+        let dear = take(&mut dear.into_iter());
+        Ok(Self {
+            records: below
+                .into_iter()
+                .filter(|key| all.contains_key(key))
+                .collect(),
+            runs,
+            needed,
+            dear,
+        })
+    }
+
+    pub(super) fn has_record(&self, key: ActionKey) -> bool {
+        self.has_bytes(key) || self.records.contains(&key)
+    }
+
+    fn has_bytes(&self, key: ActionKey) -> bool {
+        self.needed.contains_key(&key) || self.dear.contains_key(&key)
+    }
+
+    /// Results whose bytes stay.
+    pub(super) fn results(&self) -> impl Iterator<Item = &OnRecord> {
+        self.needed.values().chain(self.dear.values())
+    }
+}
+
+/// The runs that stay and every key in their tables: the latest of each pipeline file, profile and
+/// `--set`, and those with a name.
+fn runs(
+    cache: &Cache,
+    options: &GcOptions,
+) -> Result<(Vec<KeptRun>, BTreeSet<ActionKey>), EngineError> {
+    let mut seen: BTreeMap<_, usize> = BTreeMap::new();
+    let (mut kept, mut keys) = (Vec::new(), BTreeSet::new());
+    for run in records::runs(cache)?.into_iter().rev() {
+        let RunInfo {
+            file,
+            profile,
+            overrides,
+            name,
+            ..
+        } = run.info.clone();
+        let is_trial = !options.keep_sets && !overrides.is_empty();
+        let seen = seen.entry((file, profile, overrides)).or_insert(0);
+        *seen += usize::from(run.table.is_some());
+        if name.is_some() || (*seen <= options.keep_runs.max(1) && !is_trial) {
+            let before = Latest::of_run(cache, &run);
+            keys.extend(before.iter().map(|(_, key)| key));
+            let results = before.iter().count();
+            kept.push(KeptRun { run, results });
+        }
+    }
+    Ok((kept, keys))
+}
+
+/// All that these results rest on, by the digests of their inputs.
+fn below(
+    cache: &Cache,
+    dear: &[ActionKey],
+    all: &BTreeMap<ActionKey, OnRecord>,
+) -> BTreeSet<ActionKey> {
+    let mut makers: BTreeMap<String, Vec<ActionKey>> = BTreeMap::new();
+    for (key, result) in all {
+        for artifact in result.manifest.outputs.values() {
+            makers.entry(artifact.identity()).or_default().push(*key);
+        }
+    }
+    let mut found: BTreeSet<ActionKey> = BTreeSet::new();
+    let mut queue = dear.to_vec();
+    while let Some(key) = queue.pop() {
+        let inputs = cache.actions.action(key).map(|action| action.inputs);
+        for digest in inputs.unwrap_or_default().values() {
+            let makers = makers.get(digest).into_iter().flatten();
+            queue.extend(makers.filter(|maker| found.insert(**maker)));
+        }
+    }
+    found
+}

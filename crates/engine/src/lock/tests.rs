@@ -1,0 +1,139 @@
+//! cpipe.lock: what is written is read, and what counts.
+
+use super::*;
+use crate::digest::Algorithm;
+use crate::spec::RepoKind;
+
+fn hub(revision: &str) -> HubSource {
+    HubSource {
+        repo: "EleutherAI/pythia-70m".into(),
+        kind: RepoKind::Model,
+        revision: revision.into(),
+        files: Vec::new(),
+    }
+}
+
+fn entry(source: &str, from: Origin) -> Locked {
+    Locked {
+        source: source.into(),
+        from,
+        commit: Some("a".repeat(40)),
+        digest: Pin {
+            algorithm: Algorithm::Sha256,
+            hex: "b".repeat(64),
+        },
+        served: None,
+        size: 7,
+        date: "2026-11-24".into(),
+        files: BTreeMap::from([(
+            "model.safetensors".to_owned(),
+            LockedFile {
+                size: 7,
+                sha256: "c".repeat(64),
+            },
+        )]),
+    }
+}
+
+fn url(take: Option<Take>) -> UrlSource {
+    UrlSource {
+        urls: vec![
+            "https://a.org/x.tar?key=1".into(),
+            "https://b.org/x.tar".into(),
+        ],
+        unpack: Unpack::Tar,
+        take,
+        limit: None,
+        digest: None,
+    }
+}
+
+fn from_b() -> Origin {
+    Origin::Url {
+        url: "https://b.org/x.tar".into(),
+        unpack: Unpack::Tar,
+        take: Some(Take::Speech(9)),
+    }
+}
+
+#[test]
+fn what_is_written_is_read_and_sorted() {
+    let mut lock = Lock::default();
+    lock.insert(entry("weights/b", Origin::Hub(hub("step2"))));
+    lock.insert(entry("weights/b", Origin::Hub(hub("step1"))));
+    lock.insert(entry("a \"quoted\": name", from_b()));
+    let text = lock.to_text();
+    assert_eq!(Lock::parse(&text).unwrap(), lock);
+    insta::assert_snapshot!(text);
+    let empty = Lock::default();
+    assert_eq!(Lock::parse(&empty.to_text()).unwrap(), empty);
+}
+
+#[test]
+fn what_was_seen_is_read_back_as_it_was_written() {
+    let source = |name: Option<&str>, path: &str| LocalSource {
+        name: name.map(str::to_owned),
+        path: path.into(),
+    };
+    let mut lock = Lock::default();
+    assert!(lock.see(source(Some("b"), "x"), "blake3:1 executable".into()));
+    assert!(lock.see(source(Some("a \"q\""), "x: y"), "blake3:2".into()));
+    assert!(lock.see(source(None, "in.txt"), "blake3:3".into()));
+    assert!(!lock.see(source(None, "in.txt"), "blake3:3".into()));
+    assert!(lock.see(source(Some("b"), "y"), "blake3:4".into()));
+    let text = lock.to_text();
+    assert_eq!(Lock::parse(&text).unwrap(), lock);
+    assert_eq!(lock.seen(&source(Some("b"), "y")).unwrap(), "blake3:4");
+    assert_eq!(lock.seen(&source(Some("c"), "y")), None);
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn an_entry_counts_only_for_the_same_question() {
+    let mut lock = Lock::default();
+    lock.insert(entry("w", Origin::Hub(hub("step1"))));
+    lock.insert(entry("s", from_b()));
+    assert!(lock.of_hub("w", &hub("step1")).is_some());
+    assert!(lock.of_hub("w", &hub("step2")).is_none());
+    assert!(lock.of_hub("v", &hub("step1")).is_none());
+    assert!(lock.of_url("s", &url(Some(Take::Speech(9)))).is_some());
+    assert!(lock.of_url("s", &url(Some(Take::Speech(8)))).is_none());
+    assert!(lock.of_url("s", &url(None)).is_none());
+}
+
+#[test]
+fn a_declared_digest_outranks_the_lock() {
+    let served = format!("sha256:{}", "d".repeat(64));
+    let mut lock = Lock::default();
+    let found = Locked {
+        served: Some(served.clone()),
+        ..entry("s", from_b())
+    };
+    lock.insert(found);
+    let mut source = url(Some(Take::Speech(9)));
+    source.digest = Some(served.parse().unwrap());
+    assert!(lock.of_url("s", &source).is_some());
+    source.digest = Some(format!("sha256:{}", "e".repeat(64)).parse().unwrap());
+    assert!(lock.of_url("s", &source).is_none());
+}
+
+#[test]
+fn days_are_dates() {
+    let dates = [
+        (0, "1970-01-01"),
+        (11_016, "2000-02-29"),
+        (20_781, "2026-11-24"),
+    ];
+    for (days, date) in dates {
+        assert_eq!(day_of(days), date);
+    }
+}
+
+#[test]
+fn a_damaged_lock_is_an_error_with_its_place() {
+    let text = "version: 1\nsources:\n- source: a\n  form: 1\n";
+    let error = Lock::parse(text).unwrap_err();
+    assert_eq!(&text[error.span.unwrap()], "form");
+    assert!(Lock::parse("version: 3\nsources: []\n").is_err());
+    assert!(Lock::parse("<<<<<<< HEAD\n").is_err());
+}
