@@ -1,5 +1,10 @@
 //! What a user has put in the place of an exported copy is set aside, whatever it is.
 
+#![allow(
+    clippy::unnecessary_debug_formatting,
+    reason = "names hold bytes that are not UTF-8"
+)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;

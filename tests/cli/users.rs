@@ -17,6 +17,7 @@ pub(crate) struct User {
 }
 
 /// Whether this process may become other users.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 pub(crate) fn can_switch() -> bool {
     let is_root = rustix::process::geteuid().is_root();
     let tool = Command::new("setpriv").arg("--version").output();

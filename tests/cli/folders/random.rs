@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-/// SplitMix64: enough for tests, and the same everywhere.
+/// The generator `SplitMix64`: enough for tests, and the same everywhere.
 pub(super) struct Random(pub(super) u64);
 
 impl Random {
@@ -204,9 +204,10 @@ impl<'r> Script<'r> {
     /// A second name for a file of the tree, or for one outside.
     fn hard_link(&mut self) {
         let path = self.path(&NAMES);
-        let to = match self.files.is_empty() || self.random.one_in(2) {
-            true => format!("{}/{}", self.outside, self.random.pick(&OUTSIDE)).into_bytes(),
-            false => self.random.pick(&self.files).clone(),
+        let to = if self.files.is_empty() || self.random.one_in(2) {
+            format!("{}/{}", self.outside, self.random.pick(&OUTSIDE)).into_bytes()
+        } else {
+            self.random.pick(&self.files).clone()
         };
         self.line(&[b"ln -- ", &quoted(&to), b" ", &quoted(&path)]);
     }
@@ -297,7 +298,7 @@ fn quoted(text: &[u8]) -> Vec<u8> {
 
 /// The way from a path's folder to `out`, with a `/` behind it.
 fn up(path: &[u8]) -> Vec<u8> {
-    let depth = path.iter().filter(|byte| **byte == b'/').count() - 1;
+    let depth = path.split(|byte| *byte == b'/').count() - 2;
     match depth {
         0 => b"./".to_vec(),
         _ => b"../".repeat(depth),

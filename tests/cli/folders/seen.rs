@@ -1,5 +1,10 @@
 //! What is in a folder, read without any code of cpipe, and whether cpipe must store it.
 
+#![allow(
+    clippy::unnecessary_debug_formatting,
+    reason = "names hold line breaks and bytes that are not UTF-8"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::{self, Metadata, Permissions};
@@ -208,24 +213,34 @@ fn sha256(content: &[u8]) -> String {
     cpipe_engine::digest::sha256(content)
 }
 
-/// Every entry below a folder with all of its metadata that a program might change, and its content.
-pub(super) fn snapshot(folder: &Path) -> BTreeMap<PathBuf, (u32, u64, u64, i64, i64, Vec<u8>)> {
+/// What a program might change of an entry.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Facts {
+    mode: u32,
+    links: u64,
+    inode: u64,
+    changed: (i64, i64),
+    content: Vec<u8>,
+}
+
+/// Every entry of a folder, itself included.
+pub(super) fn snapshot(folder: &Path) -> BTreeMap<PathBuf, Facts> {
     let mut all = BTreeMap::new();
     let mut left = vec![folder.to_owned()];
     while let Some(path) = left.pop() {
         let meta = fs::symlink_metadata(&path).unwrap();
-        let content = match meta.is_file() {
-            true => fs::read(&path).unwrap_or_default(),
-            false => Vec::new(),
+        let content = if meta.is_file() {
+            fs::read(&path).unwrap_or_default()
+        } else {
+            Vec::new()
         };
-        let facts = (
-            meta.mode(),
-            meta.nlink(),
-            meta.ino(),
-            meta.mtime(),
-            meta.mtime_nsec(),
+        let facts = Facts {
+            mode: meta.mode(),
+            links: meta.nlink(),
+            inode: meta.ino(),
+            changed: (meta.mtime(), meta.mtime_nsec()),
             content,
-        );
+        };
         if meta.is_dir() {
             left.extend(fs::read_dir(&path).unwrap().map(|e| e.unwrap().path()));
         }
@@ -238,6 +253,6 @@ pub(super) fn snapshot(folder: &Path) -> BTreeMap<PathBuf, (u32, u64, u64, i64, 
 pub(super) fn inodes(folder: &Path) -> BTreeSet<u64> {
     snapshot(folder)
         .into_values()
-        .map(|facts| facts.2)
+        .map(|facts| facts.inode)
         .collect()
 }
