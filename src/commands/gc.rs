@@ -19,6 +19,7 @@ pub(crate) fn gc(pipeline: &PipelineArgs, args: &GcArgs) -> Result<u8, CliError>
         keep_runs: args.keep_runs,
         keep_sets: !args.no_sets,
         budget: args.max_size,
+        dear: DEAR,
         dry_run: args.dry_run,
     };
     let report = cache::collect_garbage(&cache, &options)?;

@@ -118,7 +118,7 @@ fn what_is_small_and_was_dear_stays_with_the_records_of_what_it_rests_on() {
     take(&env, "join", "1200");
     let said = env.cpipe(&["gc", "--dry-run"]);
     for words in [
-        "results of other runs that took at least 10 s for each MB stay: join 1\n",
+        "results of other runs that took at least 2 s for each MB stay: join 1\n",
         "1 results that these rest on stay on record without their bytes\n",
         "would free: 0 results and 1 blobs",
     ] {

@@ -26,6 +26,8 @@ pub struct GcOptions {
     /// Most bytes of blobs that may stay. What costs least time per byte to make again goes first;
     /// its manifest stays, so that what was made from it remains valid.
     pub budget: Option<u64>,
+    /// Results of other runs stay, too, if they took at least so many seconds for each megabyte.
+    pub dear: f64,
     /// Only say what would be freed.
     pub dry_run: bool,
 }

@@ -471,6 +471,7 @@ fn garbage_collection_keeps_what_kept_runs_need() {
         keep_sets: true,
         keep_runs: 1,
         budget: None,
+        dear: f64::INFINITY,
         dry_run: true,
     };
     let cache = study.cache();

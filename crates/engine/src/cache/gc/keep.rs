@@ -9,9 +9,10 @@ use crate::error::EngineError;
 use crate::manifest::Manifest;
 use crate::records::{self, Latest, RunInfo, RunRecord};
 
-/// A result stays, however old, if it took at least so many seconds for each megabyte that it
-/// occupies: what is small and was dear to make.
-pub const DEAR: f64 = 10.0;
+/// What a result has cost, in seconds for each megabyte that it occupies, to count as dear.
+///
+/// Copies of files cost up to 1.1, figures 1.5, scores of the nano models 16 to 66.
+pub const DEAR: f64 = 2.0;
 
 /// A run whose results stay.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,8 +54,9 @@ impl Kept {
             let price = price(&manifest, record);
             all.insert(key, OnRecord { manifest, price });
         }
-        let is_dear =
-            |(key, result): &(&ActionKey, &OnRecord)| !keys.contains(key) && result.price >= DEAR;
+        let is_dear = |(key, result): &(&ActionKey, &OnRecord)| {
+            !keys.contains(key) && result.price >= options.dear
+        };
         let dear: Vec<ActionKey> = all.iter().filter(is_dear).map(|(key, _)| *key).collect();
         let below = below(cache, &dear, &all);
         let mut take = |keys: &mut dyn Iterator<Item = ActionKey>| {
