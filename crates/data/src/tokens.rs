@@ -73,6 +73,16 @@ pub struct ChunkInfo {
     pub plane_bytes: u32,
 }
 
+/// The end-of-text token that a tokenizer does not have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoEndOfText {
+    /// Its text.
+    pub named: String,
+    /// The special tokens that the tokenizer has, by id.
+    pub special: Vec<String>,
+}
+
 /// The JSON header of `tokens.bin`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -85,6 +95,9 @@ pub struct Header {
     pub vocabulary: u32,
     /// Id of `<|endoftext|>`, which some protocols put in front.
     pub end_of_text: Option<u32>,
+    /// What was looked for, if the tokenizer does not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_end_of_text: Option<NoEndOfText>,
     /// One entry per chunk.
     pub chunks: Vec<ChunkInfo>,
 }
@@ -117,11 +130,20 @@ impl TokenSet {
                 mapping,
                 vocabulary,
                 end_of_text,
+                no_end_of_text: None,
                 chunks: Vec::new(),
             },
             ids: Vec::new(),
             covered: Vec::new(),
         }
+    }
+
+    /// The same, saying which end-of-text token the tokenizer does not have.
+    #[must_use]
+    pub fn without_end_of_text(mut self, missing: NoEndOfText) -> Self {
+        self.header.end_of_text = None;
+        self.header.no_end_of_text = Some(missing);
+        self
     }
 
     /// Adds a chunk: its raw bytes, token ids, the raw bytes each token covers, and the bytes of a

@@ -26,12 +26,12 @@ pub enum LmError {
         found: String,
     },
     /// A JSON file (tokenizer, config, index) is not what its name says.
-    #[error("`{file}` is not usable: {reason} (read from {})", path.display())]
+    #[error("`{file}` of `{role}` is not usable: {reason}")]
     BadFile {
-        /// Name inside the model's folder.
+        /// Name inside the source's folder.
         file: String,
-        /// Where its bytes lie.
-        path: PathBuf,
+        /// Input role that it belongs to.
+        role: &'static str,
         /// What is wrong, as a lowercase fragment with the position where there is one.
         reason: String,
     },
@@ -74,10 +74,20 @@ impl LmError {
         }
     }
 
-    pub(crate) fn bad_file(file: &str, path: &Path, reason: impl Into<String>) -> Self {
+    /// An error about a file that came with a model's weights.
+    pub(crate) fn bad_file(file: &str, reason: impl Into<String>) -> Self {
         Self::BadFile {
             file: file.to_owned(),
-            path: path.to_owned(),
+            role: "weights",
+            reason: reason.into(),
+        }
+    }
+
+    /// An error about a tokenizer's file.
+    pub(crate) fn bad_tokenizer(file: &str, reason: impl Into<String>) -> Self {
+        Self::BadFile {
+            file: file.to_owned(),
+            role: "tokenizer",
             reason: reason.into(),
         }
     }

@@ -2,74 +2,71 @@
 
 use std::ops::Range;
 
-use serde::Deserialize;
-
 use crate::LmError;
 use crate::kernels::{Activation, After, Heads, Matrix, Rotary, causal_attention, layer_norm};
-use crate::linear::Linear;
+use crate::keys::{Keys, Known};
+use crate::linear::{self, Linear};
 use crate::model::{self, Body, Built, embed};
 use crate::weights::Tensors;
 
-#[derive(Deserialize)]
+const ACTIVATIONS: [(&str, Activation); 3] = [
+    ("gelu", Activation::GeluErf),
+    ("gelu_new", Activation::GeluTanh),
+    ("gelu_pytorch_tanh", Activation::GeluTanh),
+];
+
+/// Keys that the forward pass does not depend on.
+const KNOWN: &[Known] = &[
+    Known::Only("scale_attn_weights", &["true"]),
+    Known::Only("scale_attn_by_inverse_layer_idx", &["false"]),
+    // It only says in which order f32 is rounded to.
+    Known::Any("reorder_and_upcast_attn"),
+    // Not read since version 4 of Transformers.
+    Known::Same("n_ctx", "n_positions"),
+    Known::Any("predict_special_tokens"),
+    // The head for other tasks.
+    Known::Any("summary_activation"),
+    Known::Any("summary_first_dropout"),
+    Known::Any("summary_proj_to_labels"),
+    Known::Any("summary_type"),
+    Known::Any("summary_use_proj"),
+];
+
 struct Config {
     vocab_size: usize,
     n_positions: usize,
     n_embd: usize,
     n_layer: usize,
     n_head: usize,
-    n_inner: Option<usize>,
-    #[serde(default = "default_eps")]
-    layer_norm_epsilon: f64,
-    #[serde(default = "gelu_new")]
-    activation_function: String,
-    #[serde(default)]
-    scale_attn_by_inverse_layer_idx: bool,
-}
-
-fn default_eps() -> f64 {
-    1e-5
-}
-
-fn gelu_new() -> String {
-    "gelu_new".into()
+    inner: usize,
+    eps: f64,
+    activation: Activation,
+    tied: bool,
 }
 
 impl Config {
-    fn check(&self) -> Result<(), String> {
-        let sizes = [
-            self.vocab_size,
-            self.n_embd,
-            self.n_layer,
-            self.n_head,
-            self.inner(),
-        ];
-        if sizes.iter().any(|n| *n == 0 || *n > 1 << 24) || !self.n_embd.is_multiple_of(self.n_head)
-        {
-            return Err(format!(
-                "sizes {sizes:?} are no GPT-2: vocab_size, n_embd, n_layer, n_head, n_inner"
-            ));
+    fn read(keys: &mut Keys) -> Result<Self, String> {
+        let (width, heads) = (keys.count("n_embd")?, keys.count("n_head")?);
+        if !width.is_multiple_of(heads) {
+            let expected = format!("a multiple of {heads} heads");
+            return Err(keys.wrong("n_embd", &width.into(), &expected));
         }
-        if !(2..=1 << 20).contains(&self.n_positions) {
-            return Err(format!("n_positions is {}", self.n_positions));
+        let positions = keys.count("n_positions")?;
+        if !(2..=1 << 20).contains(&positions) {
+            let expected = "a number from 2 to 1048576";
+            return Err(keys.wrong("n_positions", &positions.into(), expected));
         }
-        if self.scale_attn_by_inverse_layer_idx {
-            return Err("scale_attn_by_inverse_layer_idx is not supported".into());
-        }
-        self.activation().map(drop)
-    }
-
-    fn inner(&self) -> usize {
-        self.n_inner.unwrap_or(4 * self.n_embd)
-    }
-
-    fn activation(&self) -> Result<Activation, String> {
-        match self.activation_function.as_str() {
-            "gelu" => Ok(Activation::GeluErf),
-            "gelu_new" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
-            other => Err(format!(
-                "activation_function `{other}` is not supported: expected gelu or gelu_new"
-            )),
-        }
+        Ok(Self {
+            vocab_size: keys.count("vocab_size")?,
+            n_positions: positions,
+            n_embd: width,
+            n_layer: keys.count("n_layer")?,
+            n_head: heads,
+            inner: keys.count_if("n_inner")?.unwrap_or(4 * width),
+            eps: keys.epsilon("layer_norm_epsilon", 1e-5)?,
+            activation: keys.choice("activation_function", "gelu_new", &ACTIVATIONS)?,
+            tied: keys.flag("tie_word_embeddings", true)?,
+        })
     }
 }
 
@@ -100,9 +97,11 @@ struct Gpt2 {
 }
 
 /// Makes a GPT-2 of its config and tensors.
-pub(crate) fn build(file: &model::Config<'_>, tensors: &mut Tensors<'_>) -> Result<Built, LmError> {
-    let config: Config = file.parse()?;
-    config.check().map_err(|reason| file.bad(reason))?;
+pub(crate) fn build(
+    file: &mut model::Config<'_>,
+    tensors: &mut Tensors<'_>,
+) -> Result<Built, LmError> {
+    let config = file.read(Config::read, KNOWN)?;
     // The first published files have no prefix.
     let prefix = if tensors.has("transformer.wte.weight") {
         "transformer."
@@ -112,10 +111,10 @@ pub(crate) fn build(file: &model::Config<'_>, tensors: &mut Tensors<'_>) -> Resu
     let d = config.n_embd;
     let embedding = tensors.matrix(&format!("{prefix}wte.weight"), [config.vocab_size, d])?;
     let positions = tensors.matrix(&format!("{prefix}wpe.weight"), [config.n_positions, d])?;
-    tensors.discard("lm_head.weight");
+    let output = linear::output(tensors, "lm_head.weight", &embedding, config.tied)?;
     let embedded = tensors.elements();
     let layers = (0..config.n_layer)
-        .map(|i| layer(tensors, &format!("{prefix}h.{i}"), d, config.inner()))
+        .map(|i| layer(tensors, &format!("{prefix}h.{i}"), d, config.inner))
         .collect::<Result<Vec<_>, _>>()?;
     let body = Gpt2 {
         heads: Heads {
@@ -124,18 +123,19 @@ pub(crate) fn build(file: &model::Config<'_>, tensors: &mut Tensors<'_>) -> Resu
             size: d / config.n_head,
             together: false,
         },
-        activation: config.activation().map_err(|reason| file.bad(reason))?,
-        rotary: Rotary::new(config.n_positions, 0, 1.0),
+        activation: config.activation,
+        rotary: Rotary::none(),
         output_norm: norm(tensors, &format!("{prefix}ln_f"), d)?,
         positions,
         layers,
-        eps: config.layer_norm_epsilon as f32,
-        embedding: embedding.clone(),
+        eps: config.eps as f32,
+        embedding,
     };
     Ok(Built {
         body: Box::new(body),
-        output: embedding,
+        output,
         context: config.n_positions,
+        window: None,
         embedded,
     })
 }

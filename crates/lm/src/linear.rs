@@ -50,15 +50,30 @@ pub(crate) fn bias(
 }
 
 /// The output matrix `name`, which is the embedding where they are tied.
+///
+/// # Errors
+/// When it is missing and not tied, and when it is tied and the file has another one.
 pub(crate) fn output(
     tensors: &mut Tensors<'_>,
     name: &str,
     embedding: &Matrix,
     tied: bool,
 ) -> Result<Matrix, LmError> {
-    if tied {
-        tensors.discard(name);
-        return Ok(embedding.clone());
+    let shape = [embedding.rows(), embedding.columns()];
+    if !tied {
+        if tensors.has(name) {
+            return tensors.matrix(name, shape);
+        }
+        return Err(tensors.refuse(format!(
+            "the output matrix `{name}` of shape {shape:?} is missing, and `tie_word_embeddings` of the config \
+             does not say that it is the embedding"
+        )));
     }
-    tensors.matrix(name, [embedding.rows(), embedding.columns()])
+    match tensors.spare_matrix(name, shape)? {
+        Some(other) if !other.equals(embedding) => Err(tensors.refuse(format!(
+            "`tie_word_embeddings` says that the output matrix is the embedding, but the file has another one as \
+             `{name}`: `ignore: [{name}]` of the stage `score` takes the embedding"
+        ))),
+        _ => Ok(embedding.clone()),
+    }
 }

@@ -2,11 +2,9 @@
 
 use std::ops::Range;
 
-use serde::Deserialize;
-use serde_json::Value;
-
 use crate::LmError;
 use crate::kernels::{After, Matrix, Scan, rms_norm, selective_scan};
+use crate::keys::{Keys, Known};
 use crate::linear::{self, Linear};
 use crate::model::{self, Body, Built, embed};
 use crate::weights::Tensors;
@@ -14,7 +12,29 @@ use crate::weights::Tensors;
 /// Positions that one window may have: the recurrence has no limit of its own.
 const CONTEXT: usize = 1 << 20;
 
-#[derive(Deserialize)]
+/// Keys that the forward pass does not depend on.
+const KNOWN: &[Known] = &[
+    // How weights were drawn before training.
+    Known::Any("time_step_scale"),
+    Known::Any("time_step_min"),
+    Known::Any("time_step_max"),
+    Known::Any("time_step_init_scheme"),
+    Known::Any("time_step_floor"),
+    Known::Any("rescale_prenorm_residual"),
+    // How it is computed, or in which format: here in f32 throughout.
+    Known::Any("residual_in_fp32"),
+    Known::Any("fused_add_norm"),
+    Known::Any("use_mambapy"),
+    Known::Any("use_associative_scan"),
+    // The names of its authors' own code, beside those that are read.
+    Known::Same("d_model", "hidden_size"),
+    Known::Same("d_inner", "intermediate_size"),
+    Known::Same("n_layer", "num_hidden_layers"),
+    Known::Any("pad_vocab_size_multiple"),
+    Known::Only("rms_norm", &["true"]),
+    Known::Only("ssm_cfg", &["{}"]),
+];
+
 struct Config {
     vocab_size: usize,
     hidden_size: usize,
@@ -22,63 +42,45 @@ struct Config {
     state_size: usize,
     intermediate_size: usize,
     conv_kernel: usize,
-    /// A number, or `auto`: a sixteenth of `hidden_size`, rounded up.
-    time_step_rank: Value,
-    #[serde(default = "default_eps")]
+    rank: usize,
     layer_norm_epsilon: f64,
-    #[serde(default)]
     use_bias: bool,
-    #[serde(default = "yes")]
     use_conv_bias: bool,
-    #[serde(default = "yes")]
     tie_word_embeddings: bool,
-    #[serde(default = "silu")]
-    hidden_act: String,
-}
-
-fn default_eps() -> f64 {
-    1e-5
-}
-
-fn yes() -> bool {
-    true
-}
-
-fn silu() -> String {
-    "silu".into()
 }
 
 impl Config {
-    fn rank(&self) -> Option<usize> {
-        match self.time_step_rank.as_u64() {
-            Some(rank) => Some(rank as usize),
-            None if self.time_step_rank == "auto" => Some(self.hidden_size.div_ceil(16)),
-            None => None,
-        }
+    fn read(keys: &mut Keys) -> Result<Self, String> {
+        let hidden_size = keys.count("hidden_size")?;
+        let expanded = keys.number_if("expand")?.unwrap_or(2.0) * hidden_size as f64;
+        keys.choice("hidden_act", "silu", &[("silu", ())])?;
+        let inner = keys.count_if("intermediate_size")?;
+        Ok(Self {
+            vocab_size: keys.count("vocab_size")?,
+            hidden_size,
+            num_hidden_layers: keys.count("num_hidden_layers")?,
+            state_size: keys.count("state_size")?,
+            intermediate_size: match inner {
+                Some(inner) => inner,
+                None if (1.0..1e7).contains(&expanded) => expanded as usize,
+                None => return Err("`expand` is not a size, expected a number".into()),
+            },
+            conv_kernel: keys.count("conv_kernel")?,
+            rank: rank(keys, hidden_size)?,
+            layer_norm_epsilon: keys.epsilon("layer_norm_epsilon", 1e-5)?,
+            use_bias: keys.flag("use_bias", false)?,
+            use_conv_bias: keys.flag("use_conv_bias", true)?,
+            tie_word_embeddings: keys.flag("tie_word_embeddings", true)?,
+        })
     }
+}
 
-    fn check(&self) -> Result<usize, String> {
-        let rank = self.rank().unwrap_or_default();
-        for (name, value) in [
-            ("vocab_size", self.vocab_size),
-            ("hidden_size", self.hidden_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("state_size", self.state_size),
-            ("intermediate_size", self.intermediate_size),
-            ("conv_kernel", self.conv_kernel),
-            ("time_step_rank", rank),
-        ] {
-            if value == 0 || value > 1 << 24 {
-                return Err(format!("{name} is {value}"));
-            }
-        }
-        if self.hidden_act != "silu" {
-            return Err(format!(
-                "hidden_act `{}` is not supported: expected silu",
-                self.hidden_act
-            ));
-        }
-        Ok(rank)
+/// A number, or `auto`: a sixteenth of `hidden_size`, rounded up.
+fn rank(keys: &mut Keys, hidden_size: usize) -> Result<usize, String> {
+    match keys.value("time_step_rank") {
+        Some(auto) if auto == "auto" => Ok(hidden_size.div_ceil(16)),
+        None => Ok(hidden_size.div_ceil(16)),
+        Some(_) => keys.count("time_step_rank"),
     }
 }
 
@@ -101,16 +103,18 @@ struct Mamba {
 }
 
 /// Makes a Mamba of its config and tensors.
-pub(crate) fn build(file: &model::Config<'_>, tensors: &mut Tensors<'_>) -> Result<Built, LmError> {
-    let config: Config = file.parse()?;
-    let rank = config.check().map_err(|reason| file.bad(reason))?;
+pub(crate) fn build(
+    file: &mut model::Config<'_>,
+    tensors: &mut Tensors<'_>,
+) -> Result<Built, LmError> {
+    let config = file.read(Config::read, KNOWN)?;
     let shape = [config.vocab_size, config.hidden_size];
     let embedding = tensors.matrix("backbone.embeddings.weight", shape)?;
     let tied = config.tie_word_embeddings;
     let output = linear::output(tensors, "lm_head.weight", &embedding, tied)?;
     let embedded = tensors.elements();
     let layers = (0..config.num_hidden_layers)
-        .map(|i| layer(tensors, &config, rank, &format!("backbone.layers.{i}")))
+        .map(|i| layer(tensors, &config, &format!("backbone.layers.{i}")))
         .collect::<Result<Vec<_>, _>>()?;
     let body = Mamba {
         embedding,
@@ -122,21 +126,14 @@ pub(crate) fn build(file: &model::Config<'_>, tensors: &mut Tensors<'_>) -> Resu
         body: Box::new(body),
         output,
         context: CONTEXT,
+        window: None,
         embedded,
     })
 }
 
-fn layer(
-    tensors: &mut Tensors<'_>,
-    config: &Config,
-    rank: usize,
-    at: &str,
-) -> Result<Layer, LmError> {
-    let (d, channels, states) = (
-        config.hidden_size,
-        config.intermediate_size,
-        config.state_size,
-    );
+fn layer(tensors: &mut Tensors<'_>, config: &Config, at: &str) -> Result<Layer, LmError> {
+    let (d, channels) = (config.hidden_size, config.intermediate_size);
+    let (states, rank) = (config.state_size, config.rank);
     let mixer = format!("{at}.mixer");
     let mut dense = |name: &str, from: usize, to: usize, biased: bool| {
         Linear::load(tensors, &format!("{mixer}.{name}"), from, to, biased)

@@ -1,7 +1,7 @@
 //! A language model from its files: whatever the architecture, windows of tokens in, the log-probability
 //! of each token in its context out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::MutexGuard;
@@ -12,9 +12,10 @@ use serde_json::Value;
 use crate::batch::{LogProbs, Rows, Submitted};
 use crate::cuda::Loaded;
 use crate::kernels::{Matrix, target_log_probs};
+use crate::keys::{COMMON, Keys, Known};
 use crate::place::Place;
 use crate::weights::{Tensors, Weights};
-use crate::{Dtype, LmError, ModelShape, Sequence, gpt_neox, gpt2, llama, mamba};
+use crate::{Dtype, LmError, ModelShape, Plan, Sequence, gpt_neox, gpt2, llama, mamba};
 
 /// All of an architecture but the output layer.
 pub(crate) trait Body: Send + Sync {
@@ -38,40 +39,43 @@ pub(crate) struct Built {
     pub(crate) output: Matrix,
     /// Positions that the model was built for.
     pub(crate) context: usize,
+    /// The last positions that one was built to see, if not all.
+    pub(crate) window: Option<usize>,
     /// Elements of the embedding matrices.
     pub(crate) embedded: u64,
 }
 
-type Builder = fn(&Config<'_>, &mut Tensors<'_>) -> Result<Built, LmError>;
+type Builder = fn(&mut Config<'_>, &mut Tensors<'_>) -> Result<Built, LmError>;
 
-/// Every architecture, by its name in config.json.
-const ARCHITECTURES: [(&str, Builder); 7] = [
-    (gpt_neox::ARCHITECTURE, gpt_neox::build),
-    ("LlamaForCausalLM", llama::build),
-    ("MistralForCausalLM", llama::build),
-    ("Qwen2ForCausalLM", llama::build),
-    ("MixtralForCausalLM", llama::build),
-    ("GPT2LMHeadModel", gpt2::build),
-    ("MambaForCausalLM", mamba::build),
+/// Every architecture: its name in config.json, the `model_type` that goes with it, and what makes it.
+const ARCHITECTURES: [(&str, &str, Builder); 7] = [
+    (gpt_neox::ARCHITECTURE, "gpt_neox", gpt_neox::build),
+    ("LlamaForCausalLM", "llama", llama::build),
+    ("MistralForCausalLM", "mistral", llama::build),
+    ("Qwen2ForCausalLM", "qwen2", llama::build),
+    ("MixtralForCausalLM", "mixtral", llama::build),
+    ("GPT2LMHeadModel", "gpt2", gpt2::build),
+    ("MambaForCausalLM", "mamba", mamba::build),
 ];
 
 /// A config that names a known architecture, in the words of Hugging Face's config.json.
 pub(crate) struct Config<'p> {
     pub(crate) architecture: &'static str,
     file: &'p str,
-    path: &'p Path,
-    text: &'p [u8],
+    keys: Keys,
 }
 
 impl Config<'_> {
-    /// Its fields, as an architecture wants them.
-    pub(crate) fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T, LmError> {
-        serde_json::from_slice(self.text).map_err(|e| self.bad(e.to_string()))
-    }
-
-    /// An error about what it says.
-    pub(crate) fn bad(&self, reason: impl Into<String>) -> LmError {
-        LmError::bad_file(self.file, self.path, reason)
+    /// What `read` makes of its keys. None may be left that is not among those that do not matter: `known`
+    /// of the architecture, and those that all have in common.
+    pub(crate) fn read<T>(
+        &mut self,
+        read: impl FnOnce(&mut Keys) -> Result<T, String>,
+        known: &[Known],
+    ) -> Result<T, LmError> {
+        let parts = read(&mut self.keys);
+        let whole = parts.and_then(|parts| self.keys.finish(&[known, COMMON]).map(|()| parts));
+        whole.map_err(|reason| LmError::bad_file(self.file, reason))
     }
 }
 
@@ -83,6 +87,7 @@ pub struct Model {
     body: Box<dyn Body>,
     output: Matrix,
     facts: ModelFacts,
+    window: Option<usize>,
     card: Option<Loaded>,
 }
 
@@ -107,19 +112,25 @@ impl Model {
     /// `model.safetensors.index.json` names, or without either the same of `pytorch_model.bin`; or one
     /// `.gguf` file.
     pub fn load(files: &BTreeMap<String, PathBuf>) -> Result<Self, LmError> {
+        Self::load_without(files, &BTreeSet::new())
+    }
+
+    /// The same, as if the files did not have the keys and tensors to ignore.
+    fn load_without(
+        files: &BTreeMap<String, PathBuf>,
+        ignore: &BTreeSet<String>,
+    ) -> Result<Self, LmError> {
         let weights = Weights::open(files)?;
-        let (file, path, text) = weights.config()?;
-        let bad = |reason| LmError::bad_file(file, path, reason);
-        let value: Value = serde_json::from_slice(&text).map_err(|e| bad(e.to_string()))?;
-        let (architecture, build) = find(&value).map_err(bad)?;
-        let config = Config {
+        let (file, mut keys) = weights.config(ignore)?;
+        let found = find(&mut keys).map_err(|reason| LmError::bad_file(file, reason))?;
+        let (architecture, build) = found;
+        let mut config = Config {
             architecture,
             file,
-            path,
-            text: &text,
+            keys,
         };
-        let mut tensors = weights.tensors()?;
-        let built = build(&config, &mut tensors)?;
+        let mut tensors = weights.tensors(ignore)?;
+        let built = build(&mut config, &mut tensors)?;
         let params_total = tensors.elements();
         tensors.finish()?;
         Ok(Self {
@@ -133,6 +144,7 @@ impl Model {
             },
             body: built.body,
             output: built.output,
+            window: built.window,
             card: None,
         })
     }
@@ -143,8 +155,9 @@ impl Model {
         files: &BTreeMap<String, PathBuf>,
         place: &Place,
         dtype: Dtype,
+        ignore: &BTreeSet<String>,
     ) -> Result<Self, LmError> {
-        let model = Self::load(files)?;
+        let model = Self::load_without(files, ignore)?;
         match place {
             Place::Cpu => Ok(model),
             Place::Card { slot, asked } => model.bring_to(slot.number(), *asked, dtype),
@@ -173,7 +186,8 @@ impl Model {
 
     /// Loads a model from a folder to where [`crate::use_device`] says that it computes.
     pub fn load_dir_there(dir: &Path, dtype: Dtype) -> Result<Self, LmError> {
-        Self::load_at(&files_of(dir)?, &Place::take(dtype)?, dtype)
+        let place = Place::take(dtype)?;
+        Self::load_at(&files_of(dir)?, &place, dtype, &BTreeSet::new())
     }
 
     /// What identifies the model beside its scores.
@@ -235,10 +249,31 @@ impl Model {
         }
     }
 
+    /// Refuses a plan with windows in which the model would not see all positions.
+    pub(crate) fn check(&self, plan: &Plan) -> Result<(), LmError> {
+        let ids = |window: &crate::Window| window.range.len() + usize::from(window.prefixed);
+        let longest = plan.windows().iter().map(ids).max();
+        longest.map_or(Ok(()), |ids| self.check_reach(ids))
+    }
+
+    /// Whether each of so many ids but the last, which is not an input, is seen by all after it.
+    fn check_reach(&self, ids: usize) -> Result<(), LmError> {
+        match self.window {
+            Some(window) if ids > window + 1 => Err(LmError::Tokens(format!(
+                "`sliding_window` of the model is {window}, so it sees the last {window} positions, and windows of {} \
+                 positions are scored, expected at most {window}: score shorter chunks or windows; or score it as if \
+                 it saw all of them, with `ignore: [sliding_window]` (by the key's name in the file) of the stage `score`",
+                ids - 1
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// Natural log-probabilities of each sequence's targets, each given all ids before it.
     ///
     /// # Errors
-    /// When there are more ids than the context has positions, or an id outside the vocabulary.
+    /// When there are more ids than the context has positions, or the model sees fewer at once, or an id is
+    /// outside the vocabulary.
     pub fn log_probs(&self, batch: &[Sequence]) -> Result<Vec<Vec<f32>>, LmError> {
         self.submit(batch)?.wait()
     }
@@ -247,6 +282,7 @@ impl Model {
     pub(crate) fn submit(&self, batch: &[Sequence]) -> Result<Submitted, LmError> {
         for sequence in batch {
             self.shape().check(sequence)?;
+            self.check_reach(sequence.ids.len())?;
         }
         let rows = Rows::new(batch.iter().filter(|s| !s.targets().is_empty()));
         Ok(Submitted {
@@ -289,34 +325,28 @@ fn files_of(dir: &Path) -> Result<BTreeMap<String, PathBuf>, LmError> {
     Ok(files)
 }
 
-/// The architecture that a config.json names.
-fn find(config: &Value) -> Result<(&'static str, Builder), String> {
-    let known = || {
-        let names: Vec<&str> = ARCHITECTURES.iter().map(|(name, _)| *name).collect();
-        names.join(", ")
-    };
-    let named = config.get("architectures").and_then(Value::as_array);
-    match named.map(Vec::as_slice) {
-        Some([Value::String(name)]) => {
-            let found = ARCHITECTURES.into_iter().find(|(known, _)| known == name);
-            found.ok_or_else(|| {
-                format!(
-                    "architecture {name} is not supported: expected one of {}",
-                    known()
-                )
-            })
-        }
+/// The architecture that a config names.
+fn find(keys: &mut Keys) -> Result<(&'static str, Builder), String> {
+    let names: Vec<&str> = ARCHITECTURES.iter().map(|(name, ..)| *name).collect();
+    let known = names.join(", ");
+    let named = keys.value("architectures").unwrap_or_default();
+    let name = match named.as_array().map(Vec::as_slice) {
+        Some([Value::String(name)]) => name,
         Some(names) => {
             let n = names.len();
-            Err(format!(
-                "it names {n} architectures: expected one of {}",
-                known()
-            ))
+            return Err(format!(
+                "it names {n} architectures: expected one of {known}"
+            ));
         }
-        None => Err(format!(
-            "it names no architecture: expected one of {}",
-            known()
-        )),
+        None => return Err(format!("it names no architecture: expected one of {known}")),
+    };
+    let found = ARCHITECTURES.into_iter().find(|(known, ..)| known == name);
+    let (architecture, kind, build) = found
+        .ok_or_else(|| format!("architecture {name} is not supported: expected one of {known}"))?;
+    // Transformers goes by this one.
+    match keys.value("model_type") {
+        Some(other) if other != kind => Err(keys.wrong("model_type", &other, kind)),
+        _ => Ok((architecture, build)),
     }
 }
 

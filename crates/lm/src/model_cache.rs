@@ -2,7 +2,7 @@
 //!
 //! A checkpoint is scored on several modalities, maybe at the same time; it is loaded once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,8 +16,8 @@ const KEPT: usize = 2;
 
 type Slot = Arc<Mutex<Option<Arc<Model>>>>;
 
-/// Whose weights, where and in which number format.
-type Key = (Digest, Option<usize>, Dtype);
+/// Whose weights, where, in which number format and without what.
+type Key = (Digest, Option<usize>, Dtype, BTreeSet<String>);
 
 /// Latest use last.
 static SLOTS: Mutex<Vec<(Key, Slot)>> = Mutex::new(Vec::new());
@@ -30,13 +30,14 @@ pub(crate) fn get(
     files: &BTreeMap<String, PathBuf>,
     place: &Place,
     dtype: Dtype,
+    ignore: &BTreeSet<String>,
 ) -> Result<Arc<Model>, LmError> {
-    let slot = slot((digest, place.card(), dtype));
+    let slot = slot((digest, place.card(), dtype, ignore.clone()));
     let mut model = lock(&slot);
     if let Some(model) = &*model {
         return Ok(Arc::clone(model));
     }
-    let loaded = Arc::new(Model::load_at(files, place, dtype)?);
+    let loaded = Arc::new(Model::load_at(files, place, dtype, ignore)?);
     *model = Some(Arc::clone(&loaded));
     Ok(loaded)
 }

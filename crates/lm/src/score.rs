@@ -1,5 +1,6 @@
 //! The `score` stage: tokens and weights in, bits per chunk out.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use cpipe_data::FormatError;
@@ -62,6 +63,10 @@ pub struct ScoreParams {
     /// Number format of the computation.
     #[serde(default)]
     pub dtype: Dtype,
+    /// Keys of config.json or of GGUF metadata, and tensors, that the model is scored without, as if its
+    /// files did not have them. A name that a model does not have changes nothing.
+    #[serde(default)]
+    pub ignore: BTreeSet<String>,
 }
 
 fn default_protocols() -> Vec<Protocol> {
@@ -73,6 +78,7 @@ impl Default for ScoreParams {
         Self {
             protocols: default_protocols(),
             dtype: Dtype::default(),
+            ignore: BTreeSet::new(),
         }
     }
 }
@@ -124,8 +130,10 @@ impl Score {
         let digest = weights.outputs["files"].digest;
         let place = Place::take(self.params.dtype)?;
         context.check_cancelled()?;
-        let model = model_cache::get(digest, files, &place, self.params.dtype)?;
+        let ScoreParams { dtype, ignore, .. } = &self.params;
+        let model = model_cache::get(digest, files, &place, *dtype, ignore)?;
         let plan = Plan::new(&self.params.protocols, &tokens, model.shape())?;
+        model.check(&plan)?;
         let job = format!("{digest} {}", self.params());
         let scratch = context.scratch;
         fs_err::create_dir_all(scratch).map_err(|e| LmError::io(scratch, e))?;
@@ -189,7 +197,7 @@ impl Stage for Score {
     fn id(&self) -> StageId {
         StageId {
             name: "score".into(),
-            version: 2,
+            version: 3,
         }
     }
 

@@ -1,7 +1,7 @@
 //! The `tokenize` stage: chunks and a tokenizer in, token ids out.
 
 use cpipe_data::chunks::ChunkSet;
-use cpipe_data::tokens::{Mapping, TokenSet};
+use cpipe_data::tokens::{Mapping, NoEndOfText, TokenSet};
 use cpipe_engine::stage::{OutputSpec, Role, Roles};
 use cpipe_engine::{Inputs, OutputDir, Report, Stage, StageContext, StageError, StageId};
 use schemars::JsonSchema;
@@ -73,6 +73,12 @@ impl Tokenize {
             .map_err(LmError::from)?;
         let end_of_text = tokenizer.id(&self.0.end_of_text);
         let mut set = TokenSet::new(self.0.mapping, tokenizer.vocabulary(), end_of_text);
+        if end_of_text.is_none() {
+            set = set.without_end_of_text(NoEndOfText {
+                named: self.0.end_of_text.clone(),
+                special: tokenizer.special(),
+            });
+        }
         let total = chunks.iter().len() as u64;
         for (index, raw) in chunks.iter().enumerate() {
             context.check_cancelled()?;
@@ -88,7 +94,7 @@ impl Stage for Tokenize {
     fn id(&self) -> StageId {
         StageId {
             name: "tokenize".into(),
-            version: 2,
+            version: 3,
         }
     }
 

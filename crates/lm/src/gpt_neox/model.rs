@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::config::Config;
+use super::config::{Config, KNOWN};
 use super::load::Loader;
 use crate::LmError;
 use crate::kernels::{Activation, After, Heads, Matrix, Rotary, causal_attention, layer_norm};
@@ -36,9 +36,11 @@ pub(crate) struct GptNeox {
 }
 
 /// Makes a GPT-NeoX model of its config and tensors.
-pub(crate) fn build(file: &model::Config<'_>, tensors: &mut Tensors<'_>) -> Result<Built, LmError> {
-    let config: Config = file.parse()?;
-    config.check().map_err(|reason| file.bad(reason))?;
+pub(crate) fn build(
+    file: &mut model::Config<'_>,
+    tensors: &mut Tensors<'_>,
+) -> Result<Built, LmError> {
+    let config = file.read(Config::read, KNOWN)?;
     let mut loader = Loader {
         tensors,
         config: &config,
@@ -54,8 +56,13 @@ pub(crate) fn build(file: &model::Config<'_>, tensors: &mut Tensors<'_>) -> Resu
     let final_norm = loader.norm("gpt_neox.final_layer_norm")?;
     let context = config.max_position_embeddings;
     let body = GptNeox {
-        activation: config.activation().map_err(|reason| file.bad(reason))?,
-        rotary: Rotary::new(context, config.rotary_dims(), config.rotary_base()),
+        activation: config.activation,
+        rotary: Rotary::new(
+            context,
+            config.rotary_dims(),
+            config.rope.base,
+            config.rope.factor,
+        ),
         embedding,
         layers,
         final_norm,
@@ -65,6 +72,7 @@ pub(crate) fn build(file: &model::Config<'_>, tensors: &mut Tensors<'_>) -> Resu
         body: Box::new(body),
         output,
         context,
+        window: None,
         embedded,
     })
 }

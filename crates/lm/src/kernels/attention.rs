@@ -23,13 +23,14 @@ pub(crate) struct Rotary {
 }
 
 impl Rotary {
-    /// The tables for `positions` positions and the first `dims` (even) elements of a head.
-    pub(crate) fn new(positions: usize, dims: usize, base: f64) -> Self {
+    /// The tables for `positions` positions, which are divided by `factor`, and the first `dims` (even)
+    /// elements of a head.
+    pub(crate) fn new(positions: usize, dims: usize, base: f64, factor: f64) -> Self {
         let half = dims / 2;
         let angle = |p: usize, i: usize| {
-            // The product is taken in f32, as in Transformers, so that the same angles come out.
+            // Everything from here is taken in f32, as in Transformers, so that the same angles come out.
             let inverse = (1.0 / base.powf((2 * i) as f64 / dims as f64)) as f32;
-            f64::from(p as f32 * inverse)
+            f64::from(p as f32 * (inverse / factor as f32))
         };
         let table = |f: fn(f64) -> f64| {
             (0..positions)
@@ -41,6 +42,15 @@ impl Rotary {
             cos: table(f64::cos),
             sin: table(f64::sin),
             half,
+        }
+    }
+
+    /// Tables that turn nothing.
+    pub(crate) fn none() -> Self {
+        Self {
+            cos: Vec::new(),
+            sin: Vec::new(),
+            half: 0,
         }
     }
 
@@ -278,7 +288,7 @@ mod tests {
         let qkv: Vec<f32> = (0..tokens * 3 * size)
             .map(|i| ((i * 7919 % 1000) as f32 - 500.0) / 250.0)
             .collect();
-        let rotary = Rotary::new(tokens, 0, 10_000.0);
+        let rotary = Rotary::none();
         let heads = Heads {
             count: 1,
             shared: 1,
@@ -294,10 +304,13 @@ mod tests {
 
     #[test]
     fn rotation_turns_pairs_and_leaves_the_rest() {
-        let rotary = Rotary::new(2, 2, 10_000.0);
+        let rotary = Rotary::new(2, 2, 10_000.0, 1.0);
         let mut x = [1.0, 0.0, 5.0];
         rotary.rotate(&mut x, 1);
         assert!((x[0] - 1f32.cos()).abs() < 1e-6 && (x[1] - 1f32.sin()).abs() < 1e-6);
         assert_eq!(x[2].to_bits(), 5f32.to_bits());
+        let mut scaled = [1.0, 0.0];
+        Rotary::new(5, 2, 10_000.0, 4.0).rotate(&mut scaled, 4);
+        assert_eq!(scaled, x[..2]);
     }
 }

@@ -141,6 +141,21 @@ impl Matrix {
         }
     }
 
+    /// Whether both have the same elements, in whatever format and order they are stored.
+    pub(crate) fn equals(&self, other: &Self) -> bool {
+        let mut rows = [self, other].map(|matrix| (matrix, vec![0.0; matrix.columns]));
+        self.rows == other.rows
+            && (0..self.rows).all(|row| {
+                for (matrix, values) in &mut rows {
+                    matrix.read_row(row, values);
+                }
+                let [(_, a), (_, b)] = &rows;
+                a.iter()
+                    .map(|x| x.to_bits())
+                    .eq(b.iter().map(|x| x.to_bits()))
+            })
+    }
+
     pub(crate) fn rows(&self) -> usize {
         self.rows
     }

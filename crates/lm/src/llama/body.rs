@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::config::Config;
+use super::config::{Config, Family};
 use super::experts::Experts;
 use super::load::Loader;
 use crate::LmError;
@@ -55,9 +55,12 @@ struct Llama {
 }
 
 /// Makes a model of the Llama type of its config and tensors.
-pub(crate) fn build(file: &model::Config<'_>, tensors: &mut Tensors<'_>) -> Result<Built, LmError> {
-    let config: Config = file.parse()?;
-    config.check().map_err(|reason| file.bad(reason))?;
+pub(crate) fn build(
+    file: &mut model::Config<'_>,
+    tensors: &mut Tensors<'_>,
+) -> Result<Built, LmError> {
+    let family = Family::of(file.architecture);
+    let config = file.read(|keys| Config::read(keys, family), family.known())?;
     let shape = [config.vocab_size, config.hidden_size];
     let embedding = tensors.matrix("model.embed_tokens.weight", shape)?;
     let tied = config.tie_word_embeddings;
@@ -66,7 +69,7 @@ pub(crate) fn build(file: &model::Config<'_>, tensors: &mut Tensors<'_>) -> Resu
     let mut loader = Loader {
         tensors,
         config: &config,
-        qkv_bias: file.architecture == "Qwen2ForCausalLM",
+        qkv_bias: family.qkv_bias,
     };
     let layers = (0..config.num_hidden_layers)
         .map(|i| loader.layer(&format!("model.layers.{i}")))
@@ -75,20 +78,26 @@ pub(crate) fn build(file: &model::Config<'_>, tensors: &mut Tensors<'_>) -> Resu
     let body = Llama {
         heads: Heads {
             count: config.num_attention_heads,
-            shared: config.shared_heads(),
-            size: config.head_size(),
+            shared: config.shared_heads,
+            size: config.head_size,
             together: false,
         },
-        rotary: Rotary::new(context, config.head_size(), config.rotary_base()),
+        final_norm: tensors.vector("model.norm.weight", config.hidden_size)?,
+        rotary: Rotary::new(
+            context,
+            config.head_size,
+            config.rope.base,
+            config.rope.factor,
+        ),
         embedding,
         layers,
-        final_norm: tensors.vector("model.norm.weight", config.hidden_size)?,
         eps: config.rms_norm_eps as f32,
     };
     Ok(Built {
         body: Box::new(body),
         output,
         context,
+        window: config.window,
         embedded,
     })
 }

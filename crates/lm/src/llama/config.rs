@@ -1,152 +1,258 @@
 //! `config.json` of a model of the Llama type.
 
-use serde::Deserialize;
 use serde_json::Value;
+
+use crate::keys::{Keys, Known, Rope, RopeKeys};
 
 /// More positions than any model has; guards the position tables against a damaged file.
 const MAX_CONTEXT: usize = 1 << 20;
 
-/// What the forward pass needs to know. Fields carry Hugging Face's names; others are ignored.
-#[derive(Clone, Debug, Deserialize)]
+/// What an architecture does that another of the type does not, by its own class in Transformers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Family {
+    /// Queries, keys and values have biases whatever the config says.
+    pub(super) qkv_bias: bool,
+    /// `attention_bias` and `mlp_bias` are read.
+    optional_biases: bool,
+    experts: bool,
+    window: WindowRule,
+    /// Heads with keys and values where the config does not say; all where there is no number.
+    shared_heads: Option<usize>,
+    eps: f64,
+    base: f64,
+}
+
+/// Which positions see only the last ones.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum WindowRule {
+    /// All, if the config names a window; with the window of a config that does not say.
+    Named(Option<usize>),
+    /// Those of some layers, if `use_sliding_window` says so.
+    Asked,
+}
+
+const LLAMA: Family = Family {
+    qkv_bias: false,
+    optional_biases: true,
+    experts: false,
+    window: WindowRule::Named(None),
+    shared_heads: None,
+    eps: 1e-6,
+    base: 10_000.0,
+};
+
+impl Family {
+    pub(super) fn of(architecture: &str) -> Self {
+        let plain = Self {
+            optional_biases: false,
+            ..LLAMA
+        };
+        match architecture {
+            "MistralForCausalLM" => Self {
+                window: WindowRule::Named(Some(4096)),
+                shared_heads: Some(8),
+                ..plain
+            },
+            "MixtralForCausalLM" => Self {
+                experts: true,
+                shared_heads: Some(8),
+                eps: 1e-5,
+                base: 1e6,
+                ..plain
+            },
+            "Qwen2ForCausalLM" => Self {
+                qkv_bias: true,
+                window: WindowRule::Asked,
+                shared_heads: Some(32),
+                ..plain
+            },
+            _ => LLAMA,
+        }
+    }
+
+    /// Keys of config.json that the forward pass does not depend on.
+    pub(super) fn known(self) -> &'static [Known] {
+        match (self.experts, self.qkv_bias) {
+            (true, _) => MIXTRAL_KNOWN,
+            (_, true) => QWEN2_KNOWN,
+            _ => KNOWN,
+        }
+    }
+}
+
+const KNOWN: &[Known] = &[
+    // Its older name in Llama's files.
+    Known::Same("max_sequence_length", "max_position_embeddings"),
+    // A window is taken as one whatever this says; only Qwen2 reads it.
+    Known::Any("use_sliding_window"),
+    Known::Any("max_window_layers"),
+];
+
+const MIXTRAL_KNOWN: &[Known] = &[
+    // Training.
+    Known::Any("router_jitter_noise"),
+    Known::Any("use_sliding_window"),
+];
+
+const QWEN2_KNOWN: &[Known] = &[Known::Only("qkv_bias", &["true"])];
+
+/// What the forward pass needs to know, under Hugging Face's names.
+#[derive(Clone, Debug)]
 pub(super) struct Config {
     pub(super) hidden_size: usize,
     pub(super) num_hidden_layers: usize,
     pub(super) num_attention_heads: usize,
-    num_key_value_heads: Option<usize>,
-    head_dim: Option<usize>,
+    /// Heads that have keys and values.
+    pub(super) shared_heads: usize,
+    /// Elements of a head.
+    pub(super) head_size: usize,
     pub(super) intermediate_size: usize,
     pub(super) max_position_embeddings: usize,
     pub(super) vocab_size: usize,
-    #[serde(default = "default_eps")]
     pub(super) rms_norm_eps: f64,
-    #[serde(default)]
     pub(super) tie_word_embeddings: bool,
-    #[serde(default)]
     pub(super) attention_bias: bool,
-    #[serde(default)]
     pub(super) mlp_bias: bool,
-    #[serde(default = "silu")]
-    hidden_act: String,
-    rope_theta: Option<f64>,
-    rope_parameters: Option<RopeParameters>,
-    rope_scaling: Option<Value>,
-    sliding_window: Option<usize>,
-    use_sliding_window: Option<bool>,
-    /// Experts of each layer; a dense feed-forward where there are none.
-    pub(super) num_local_experts: Option<usize>,
-    /// Experts that each token is sent to.
-    pub(super) num_experts_per_tok: Option<usize>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct RopeParameters {
-    rope_type: Option<String>,
-    rope_theta: Option<f64>,
-}
-
-fn default_eps() -> f64 {
-    1e-6
-}
-
-fn silu() -> String {
-    "silu".into()
+    pub(super) rope: Rope,
+    /// The last positions that one sees, where it does not see all.
+    pub(super) window: Option<usize>,
+    /// Experts of each layer and those that a token is sent to; a dense feed-forward without.
+    pub(super) experts: Option<(usize, usize)>,
 }
 
 impl Config {
-    /// Heads that have keys and values.
-    pub(super) fn shared_heads(&self) -> usize {
-        self.num_key_value_heads.unwrap_or(self.num_attention_heads)
+    /// Reads and checks it.
+    pub(super) fn read(keys: &mut Keys, family: Family) -> Result<Self, String> {
+        let heads = keys.count("num_attention_heads")?;
+        let hidden_size = keys.count("hidden_size")?;
+        let layers = keys.count("num_hidden_layers")?;
+        keys.choice("hidden_act", "silu", &[("silu", ())])?;
+        let mut biased = [false; 2];
+        if family.optional_biases {
+            biased = [
+                keys.flag("attention_bias", false)?,
+                keys.flag("mlp_bias", false)?,
+            ];
+        }
+        let [attention_bias, mlp_bias] = biased;
+        Ok(Self {
+            hidden_size,
+            num_hidden_layers: layers,
+            num_attention_heads: heads,
+            shared_heads: shared_heads(keys, heads, family)?,
+            head_size: head_size(keys, hidden_size, heads)?,
+            intermediate_size: keys.count("intermediate_size")?,
+            max_position_embeddings: context(keys)?,
+            vocab_size: keys.count("vocab_size")?,
+            rms_norm_eps: keys.epsilon("rms_norm_eps", family.eps)?,
+            tie_word_embeddings: keys.flag("tie_word_embeddings", false)?,
+            attention_bias,
+            mlp_bias,
+            rope: rope(keys, family)?,
+            window: window(keys, family, layers)?,
+            experts: family.experts.then(|| experts(keys)).transpose()?,
+        })
     }
+}
 
-    /// Elements of a head.
-    pub(super) fn head_size(&self) -> usize {
-        self.head_dim
-            .unwrap_or(self.hidden_size / self.num_attention_heads)
+fn shared_heads(keys: &mut Keys, heads: usize, family: Family) -> Result<usize, String> {
+    let key = "num_key_value_heads";
+    let default = family.shared_heads.filter(|_| !keys.has(key));
+    let shared = keys.count_if(key)?.or(default).unwrap_or(heads);
+    if heads.is_multiple_of(shared) {
+        return Ok(shared);
     }
+    Err(keys.wrong(key, &shared.into(), &format!("a divisor of {heads} heads")))
+}
 
-    pub(super) fn rotary_base(&self) -> f64 {
-        let newer = self.rope_parameters.as_ref();
-        newer
-            .and_then(|r| r.rope_theta)
-            .or(self.rope_theta)
-            .unwrap_or(10_000.0)
+fn head_size(keys: &mut Keys, hidden: usize, heads: usize) -> Result<usize, String> {
+    let size = keys.count_if("head_dim")?;
+    if size.is_none() && !hidden.is_multiple_of(heads) {
+        let expected = format!("a multiple of {heads} heads");
+        return Err(keys.wrong("hidden_size", &hidden.into(), &expected));
     }
-
-    /// Checks what types cannot, and refuses what is not implemented.
-    pub(super) fn check(&self) -> Result<(), String> {
-        for (name, value) in [
-            ("hidden_size", self.hidden_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("num_attention_heads", self.num_attention_heads),
-            ("num_key_value_heads", self.shared_heads()),
-            ("intermediate_size", self.intermediate_size),
-            ("vocab_size", self.vocab_size),
-        ] {
-            if value == 0 || value > 1 << 24 {
-                return Err(format!("{name} is {value}"));
-            }
-        }
-        if !self.num_attention_heads.is_multiple_of(self.shared_heads()) {
-            let (n, shared) = (self.num_attention_heads, self.shared_heads());
-            return Err(format!(
-                "{n} heads cannot share {shared} key and value heads"
-            ));
-        }
-        if self.head_size() == 0 || !self.head_size().is_multiple_of(2) {
-            return Err(format!(
-                "a head has {} elements, expected an even number",
-                self.head_size()
-            ));
-        }
-        if !(2..=MAX_CONTEXT).contains(&self.max_position_embeddings) {
-            return Err(format!(
-                "max_position_embeddings is {}",
-                self.max_position_embeddings
-            ));
-        }
-        if self.hidden_act != "silu" {
-            return Err(format!(
-                "hidden_act `{}` is not supported: expected silu",
-                self.hidden_act
-            ));
-        }
-        self.check_experts()?;
-        self.check_positions()
+    let size = size.unwrap_or(hidden / heads);
+    if size > 0 && size.is_multiple_of(2) {
+        return Ok(size);
     }
+    Err(format!(
+        "a head has {size} elements (`{}`, or `{}` by `{}`), expected an even number",
+        keys.name("head_dim"),
+        keys.name("hidden_size"),
+        keys.name("num_attention_heads")
+    ))
+}
 
-    fn check_experts(&self) -> Result<(), String> {
-        match (self.num_local_experts, self.num_experts_per_tok) {
-            (None, _) => Ok(()),
-            (Some(experts), Some(used)) if used >= 1 && used <= experts => Ok(()),
-            (Some(experts), used) => Err(format!(
-                "num_experts_per_tok is {used:?} of {experts} experts"
-            )),
-        }
+fn context(keys: &mut Keys) -> Result<usize, String> {
+    let key = "max_position_embeddings";
+    let context = keys.count(key)?;
+    if (2..=MAX_CONTEXT).contains(&context) {
+        return Ok(context);
     }
+    Err(keys.wrong(key, &context.into(), "a number from 2 to 1048576"))
+}
 
-    fn check_positions(&self) -> Result<(), String> {
-        let base = self.rotary_base();
-        if !(base > 0.0 && base.is_finite()) {
-            return Err(format!("rope_theta is {base}"));
-        }
-        let newer = self.rope_parameters.as_ref();
-        if let Some(kind) = newer
-            .and_then(|r| r.rope_type.as_deref())
-            .filter(|k| *k != "default")
-        {
-            return Err(format!(
-                "rope_type `{kind}` is not supported, only `default`"
-            ));
-        }
-        if let Some(scaling) = self.rope_scaling.as_ref().filter(|v| !v.is_null()) {
-            return Err(format!("rope_scaling {scaling} is not supported"));
-        }
-        let shorter = |window: &usize| *window < self.max_position_embeddings;
-        match self.sliding_window.filter(shorter) {
-            Some(window) if self.use_sliding_window != Some(false) => Err(format!(
-                "attention to the last {window} positions only is not supported"
-            )),
-            _ => Ok(()),
+fn rope(keys: &mut Keys, family: Family) -> Result<Rope, String> {
+    let rope = RopeKeys {
+        base: &["rope_theta"],
+        default_base: family.base,
+        fraction: &["partial_rotary_factor"],
+        default_fraction: 1.0,
+    };
+    let rope = rope.read(keys)?;
+    if rope.fraction == 1.0 {
+        return Ok(rope);
+    }
+    let part = rope.fraction;
+    Err(format!("`partial_rotary_factor` is {part}, expected 1"))
+}
+
+fn experts(keys: &mut Keys) -> Result<(usize, usize), String> {
+    let all = keys.count_if("num_local_experts")?.unwrap_or(8);
+    let used = keys.count_if("num_experts_per_tok")?.unwrap_or(2);
+    if used <= all {
+        return Ok((all, used));
+    }
+    let expected = format!("at most the {all} experts");
+    Err(keys.wrong("num_experts_per_tok", &used.into(), &expected))
+}
+
+fn window(keys: &mut Keys, family: Family, layers: usize) -> Result<Option<usize>, String> {
+    let is_named = keys.has("sliding_window");
+    let named = keys.count_if("sliding_window")?;
+    let kinds = layer_kinds(keys)?;
+    match family.window {
+        WindowRule::Named(default) => Ok(named.or(default.filter(|_| !is_named))),
+        WindowRule::Asked => {
+            let first = keys.value("max_window_layers").unwrap_or(28.into());
+            let Some(first) = first.as_u64() else {
+                return Err(keys.wrong("max_window_layers", &first, "a whole number"));
+            };
+            let asked = keys.flag("use_sliding_window", false)?;
+            let some = kinds.unwrap_or((first as usize) < layers);
+            let default = (!is_named).then_some(4096);
+            Ok(named.or(default).filter(|_| asked && some))
         }
     }
 }
+
+/// Whether some layer slides, if the config has a list of them.
+fn layer_kinds(keys: &mut Keys) -> Result<Option<bool>, String> {
+    let Some(kinds) = keys.value("layer_types") else {
+        return Ok(None);
+    };
+    let known = |kind: &Value| kind == "full_attention" || kind == "sliding_attention";
+    match kinds.as_array() {
+        Some(list) if list.iter().all(known) => {
+            Ok(Some(list.iter().any(|kind| kind == "sliding_attention")))
+        }
+        _ => Err(keys.wrong(
+            "layer_types",
+            &kinds,
+            "a list of full_attention or sliding_attention",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;

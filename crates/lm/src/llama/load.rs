@@ -16,10 +16,10 @@ pub(super) struct Loader<'a, 't> {
 
 impl Loader<'_, '_> {
     pub(super) fn layer(&mut self, at: &str) -> Result<Layer, LmError> {
-        let (d, size) = (self.config.hidden_size, self.config.head_size());
+        let (d, size) = (self.config.hidden_size, self.config.head_size);
         let (queries, shared) = (
             self.config.num_attention_heads * size,
-            self.config.shared_heads() * size,
+            self.config.shared_heads * size,
         );
         let attention = format!("{at}.self_attn");
         let biased = self.config.attention_bias;
@@ -40,10 +40,7 @@ impl Loader<'_, '_> {
     }
 
     fn feed_forward(&mut self, at: &str) -> Result<FeedForward, LmError> {
-        let (Some(experts), Some(used)) = (
-            self.config.num_local_experts,
-            self.config.num_experts_per_tok,
-        ) else {
+        let Some((experts, used)) = self.config.experts else {
             let names = ["gate_proj", "up_proj", "down_proj"];
             let biased = self.config.mlp_bias;
             return Ok(FeedForward::Dense(self.gated(

@@ -55,12 +55,13 @@ impl Plan {
     ///
     /// # Errors
     /// When a protocol needs an end-of-text token and the tokenizer has none, or windows that are
-    /// longer than the model's context.
+    /// longer than the model's context, or when the model does not have a token.
     pub fn new(
         protocols: &[Protocol],
         tokens: &TokenSet,
         shape: ModelShape,
     ) -> Result<Self, LmError> {
+        check_ids(protocols, tokens, shape)?;
         let mut layouts: Vec<Layout> = Vec::new();
         for protocol in protocols {
             let layout = Layout::from(protocol.rules());
@@ -128,14 +129,58 @@ impl Plan {
     }
 }
 
+/// Refuses tokens that the model does not have.
+fn check_ids(protocols: &[Protocol], tokens: &TokenSet, shape: ModelShape) -> Result<(), LmError> {
+    let mut layouts = protocols.iter().map(|p| Layout::from(p.rules()));
+    let is_prefixed = layouts.any(Layout::is_prefixed);
+    let end = tokens.header().end_of_text.filter(|_| is_prefixed);
+    let ids = tokens.iter().flat_map(|chunk| chunk.ids.iter().copied());
+    let foreign = ids.chain(end).find(|id| u64::from(*id) >= shape.vocabulary);
+    foreign.map_or(Ok(()), |id| {
+        let (entries, rows) = (tokens.header().vocabulary, shape.vocabulary);
+        Err(LmError::Tokens(format!(
+            "token {id} is outside the model's vocabulary of {rows}: check that the tokenizer, which has {entries} \
+             entries, is the model's"
+        )))
+    })
+}
+
 fn check(name: &str, layout: Layout, tokens: &TokenSet, shape: ModelShape) -> Result<(), LmError> {
     let fail = |reason| LmError::Tokens(format!("protocol `{name}`: {reason}"));
     if layout.is_prefixed() && tokens.header().end_of_text.is_none() {
-        let reason = "it starts with the end-of-text token, which this tokenizer lacks";
-        return Err(fail(reason.to_owned()));
+        return Err(fail(no_end_of_text(tokens)));
     }
     layout.windows(0, 0, shape.context).map(drop).map_err(fail)
 }
+
+/// Which token a protocol asks for in vain, and those that there are.
+fn no_end_of_text(tokens: &TokenSet) -> String {
+    let start = "it starts with the end-of-text token, and the tokenizer has no";
+    let Some(missing) = &tokens.header().no_end_of_text else {
+        return format!("{start} such token: set `end_of_text` of the stage `tokenize`");
+    };
+    let named = &missing.named;
+    let special = &missing.special;
+    if special.is_empty() {
+        return format!(
+            "{start} `{named}`, which `end_of_text` of the stage `tokenize` names, nor any special token: score by a \
+             protocol with `first_token: free`"
+        );
+    }
+    let shown = special.iter().take(SHOWN).map(|token| format!("`{token}`"));
+    let shown: Vec<String> = shown.collect();
+    let rest = match special.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "{start} `{named}`: set `end_of_text` of the stage `tokenize` to one of its special tokens, {}{rest}",
+        shown.join(", ")
+    )
+}
+
+/// Special tokens that a message lists at most.
+const SHOWN: usize = 12;
 
 fn scale(tokens: &TokenSet) -> f64 {
     let chunks = &tokens.header().chunks;

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use memmap2::Mmap;
-use serde::Deserialize;
+use serde_json::Value;
 
 use super::gguf::GgufFile;
 use super::tensors::{Found, Tensors};
 use super::{Places, safetensors, torch};
-use crate::LmError;
+use crate::keys::{self, Keys};
+use crate::{LmError, pointer};
 
 const CONFIG: &str = "config.json";
 const GGUF: &str = ".gguf";
@@ -35,11 +36,6 @@ const FORMATS: [Format; 2] = [
         read: torch::tensors,
     },
 ];
-
-#[derive(Deserialize)]
-struct Index {
-    weight_map: BTreeMap<String, String>,
-}
 
 /// The memory-mapped weight files of a model.
 pub(crate) enum Weights {
@@ -68,7 +64,7 @@ impl Weights {
         match (format, single.next(), single.next()) {
             (Some(format), ..) => Ok(Self::Plain(Shards::open(format, files)?)),
             (None, Some((name, path)), None) => {
-                Ok(Self::Gguf(GgufFile::open(name, path, map(path)?)?))
+                Ok(Self::Gguf(GgufFile::open(name, map(name, path)?)?))
             }
             (None, Some((first, _)), Some((second, _))) => Err(LmError::weights(
                 first,
@@ -78,22 +74,26 @@ impl Weights {
         }
     }
 
-    /// The model's config as Hugging Face's config.json has it, behind the name and path of its file.
-    pub(crate) fn config(&self) -> Result<(&str, &Path, Vec<u8>), LmError> {
+    /// The keys of the model's config as Hugging Face's config.json has them, but those to ignore; behind
+    /// the name of the file.
+    pub(crate) fn config(&self, ignore: &BTreeSet<String>) -> Result<(&str, Keys), LmError> {
         match self {
-            Self::Plain(Shards { config, .. }) => {
-                let text = fs_err::read(config).map_err(|e| LmError::io(config, e))?;
-                Ok((CONFIG, config, text))
-            }
-            Self::Gguf(file) => Ok((file.name(), file.path(), file.config()?)),
+            Self::Plain(Shards { config, .. }) => match json(CONFIG, config)? {
+                Value::Object(map) => Ok((CONFIG, Keys::new(map, ignore))),
+                _ => Err(LmError::bad_file(CONFIG, "it is not a dictionary")),
+            },
+            Self::Gguf(file) => Ok((file.name(), file.config(ignore)?)),
         }
     }
 
-    /// Every tensor by its name in Hugging Face's files.
-    pub(crate) fn tensors(&self) -> Result<Tensors<'_>, LmError> {
+    /// Every tensor but those to ignore, by its name in Hugging Face's files.
+    pub(crate) fn tensors(&self, ignore: &BTreeSet<String>) -> Result<Tensors<'_>, LmError> {
         match self {
-            Self::Plain(shards) => shards.tensors(),
-            Self::Gguf(file) => Ok(Tensors::new(file.tensors()?, file.name())),
+            Self::Plain(shards) => shards.tensors(ignore),
+            Self::Gguf(file) => {
+                let found = file.tensors(ignore)?;
+                Ok(Tensors::new(found, file.name(), &BTreeSet::new()))
+            }
         }
     }
 }
@@ -106,7 +106,10 @@ impl Shards {
             _ => BTreeSet::from([format.single.to_owned()]),
         };
         let open = |name: String| match files.get(&name) {
-            Some(path) => Ok((name, Arc::new(map(path)?))),
+            Some(path) => {
+                let map = map(&name, path)?;
+                Ok((name, Arc::new(map)))
+            }
             None => {
                 let reason = format!("it is named in `{}` but is not there", format.index);
                 Err(LmError::weights(&name, reason))
@@ -119,26 +122,28 @@ impl Shards {
         })
     }
 
-    fn tensors(&self) -> Result<Tensors<'_>, LmError> {
-        let mut found = BTreeMap::new();
+    fn tensors(&self, ignore: &BTreeSet<String>) -> Result<Tensors<'_>, LmError> {
+        let mut found: BTreeMap<String, Found<'_>> = BTreeMap::new();
         for (file, map) in &self.files {
             let places = (self.format.read)(map);
-            let places = places.map_err(|reason| LmError::weights(file, reason))?;
-            found.extend(places.into_iter().map(|(name, place)| {
-                let found = Found {
+            for (name, place) in places.map_err(|reason| LmError::weights(file, reason))? {
+                if let Some(other) = found.get(&name) {
+                    let other = other.file;
+                    let reason = format!("tensor `{name}` is in `{other}`, too, expected it once");
+                    return Err(LmError::weights(file, reason));
+                }
+                let tensor = Found {
                     file,
                     map,
                     place,
                     paired_heads: None,
                 };
-                (name, found)
-            }));
+                found.insert(name, tensor);
+            }
         }
         let first = self.files.first();
-        Ok(Tensors::new(
-            found,
-            first.map_or(self.format.single, |(name, _)| name),
-        ))
+        let first = first.map_or(self.format.single, |(name, _)| name);
+        Ok(Tensors::new(found, first, ignore))
     }
 }
 
@@ -156,17 +161,35 @@ fn missing(file: &'static str, files: &BTreeMap<String, PathBuf>) -> LmError {
     }
 }
 
+/// The files that an index names.
 fn indexed(name: &str, path: &Path) -> Result<BTreeSet<String>, LmError> {
+    let index = json(name, path)?;
+    let places = index.get("weight_map").and_then(Value::as_object);
+    let places = places.filter(|places| !places.is_empty());
+    let bad = || {
+        LmError::bad_file(
+            name,
+            "`weight_map` names no files, expected one for each tensor",
+        )
+    };
+    let files = places.ok_or_else(bad)?.values();
+    files
+        .map(|file| file.as_str().map(str::to_owned).ok_or_else(bad))
+        .collect()
+}
+
+fn json(name: &str, path: &Path) -> Result<Value, LmError> {
     let text = fs_err::read(path).map_err(|e| LmError::io(path, e))?;
-    let index: Index =
-        serde_json::from_slice(&text).map_err(|e| LmError::bad_file(name, path, e.to_string()))?;
-    Ok(index.weight_map.into_values().collect())
+    let value = pointer::refuse(&text).and_then(|()| keys::parse(&text));
+    value.map_err(|reason| LmError::bad_file(name, reason))
 }
 
 #[expect(unsafe_code, reason = "memory mapping")]
-fn map(path: &Path) -> Result<Mmap, LmError> {
+fn map(name: &str, path: &Path) -> Result<Mmap, LmError> {
     let file = fs_err::File::open(path).map_err(|e| LmError::io(path, e))?;
     // SAFETY: files in the cache are written once and only ever replaced by rename, so the mapped
     // file does not change while it is mapped.
-    unsafe { Mmap::map(file.file()) }.map_err(|e| LmError::io(path, e))
+    let map = unsafe { Mmap::map(file.file()) }.map_err(|e| LmError::io(path, e))?;
+    pointer::refuse(&map).map_err(|reason| LmError::weights(name, reason))?;
+    Ok(map)
 }

@@ -1,6 +1,6 @@
 //! The tensors of a model by name, taken one by one by the architecture that knows their shapes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -64,7 +64,13 @@ pub(crate) struct Tensors<'a> {
 }
 
 impl<'a> Tensors<'a> {
-    pub(super) fn new(found: BTreeMap<String, Found<'a>>, first_file: &'a str) -> Self {
+    /// The tensors of a model without those to ignore; `first_file` is where one is missed.
+    pub(super) fn new(
+        mut found: BTreeMap<String, Found<'a>>,
+        first_file: &'a str,
+        ignore: &BTreeSet<String>,
+    ) -> Self {
+        found.retain(|name, _| !ignore.contains(name));
         Self {
             found,
             first_file,
@@ -107,24 +113,40 @@ impl<'a> Tensors<'a> {
         self.found.contains_key(name)
     }
 
+    /// An error about the files.
+    pub(crate) fn refuse(&self, reason: String) -> LmError {
+        LmError::weights(self.first_file, reason)
+    }
+
+    /// Takes matrix `name`, if it is there, without counting its elements.
+    pub(crate) fn spare_matrix(
+        &mut self,
+        name: &str,
+        shape: [usize; 2],
+    ) -> Result<Option<Matrix>, LmError> {
+        if !self.has(name) {
+            return Ok(None);
+        }
+        self.remove(name, &shape)?.matrix(name, shape).map(Some)
+    }
+
     /// Takes tensor `name`, which must have exactly this shape.
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<Found<'a>, LmError> {
-        let Some(found) = self.found.remove(name) else {
-            let reason = format!("tensor `{name}` of shape {shape:?} is missing");
-            return Err(LmError::weights(self.first_file, reason));
-        };
-        if found.place.shape != shape {
-            let other = found.place.shape;
-            let reason = format!("tensor `{name}` has shape {other:?}, expected {shape:?}");
-            return Err(LmError::weights(found.file, reason));
-        }
+        let found = self.remove(name, shape)?;
         self.elements += shape.iter().product::<usize>() as u64;
         Ok(found)
     }
 
-    /// Drops tensor `name` if it is there.
-    pub(crate) fn discard(&mut self, name: &str) {
-        self.found.remove(name);
+    fn remove(&mut self, name: &str, shape: &[usize]) -> Result<Found<'a>, LmError> {
+        let Some(found) = self.found.remove(name) else {
+            return Err(self.refuse(format!("tensor `{name}` of shape {shape:?} is missing")));
+        };
+        if found.place.shape == shape {
+            return Ok(found);
+        }
+        let other = found.place.shape;
+        let reason = format!("tensor `{name}` has shape {other:?}, expected {shape:?}");
+        Err(LmError::weights(found.file, reason))
     }
 
     /// Elements of all tensors taken so far.
@@ -138,7 +160,10 @@ impl<'a> Tensors<'a> {
         match self.found.iter().find(|(name, _)| !is_legacy(name)) {
             None => Ok(()),
             Some((name, found)) => {
-                let reason = format!("tensor `{name}` has no place in this model's config");
+                let reason = format!(
+                    "tensor `{name}` has no place in this model's config: `ignore: [{name}]` of the stage \
+                     `score` scores the model without it"
+                );
                 Err(LmError::weights(found.file, reason))
             }
         }

@@ -1,103 +1,264 @@
 //! A GGUF file's metadata in the words of Hugging Face's config.json.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Map, Value, json};
 
 use super::header::Header;
+use crate::keys::{Keys, Known};
 
-/// (llama.cpp behind the architecture's name, Hugging Face, whether it must be there)
-const KEYS: [(&str, &str, bool); 11] = [
-    ("embedding_length", "hidden_size", true),
-    ("block_count", "num_hidden_layers", true),
-    ("feed_forward_length", "intermediate_size", true),
-    ("context_length", "max_position_embeddings", true),
-    ("attention.head_count", "num_attention_heads", true),
-    ("attention.head_count_kv", "num_key_value_heads", false),
-    ("attention.key_length", "head_dim", false),
-    ("attention.layer_norm_rms_epsilon", "rms_norm_eps", true),
-    ("attention.sliding_window", "sliding_window", false),
-    ("rope.freq_base", "rope_theta", false),
-    ("expert_used_count", "num_experts_per_tok", false),
+/// (llama.cpp behind the architecture's name, Hugging Face)
+const KEYS: [(&str, &str); 8] = [
+    ("embedding_length", "hidden_size"),
+    ("block_count", "num_hidden_layers"),
+    ("feed_forward_length", "intermediate_size"),
+    ("context_length", "max_position_embeddings"),
+    ("attention.key_length", "head_dim"),
+    ("attention.layer_norm_rms_epsilon", "rms_norm_eps"),
+    ("attention.sliding_window", "sliding_window"),
+    ("expert_used_count", "num_experts_per_tok"),
 ];
 
-/// Makes a config.json of the header's metadata.
+/// The same of keys that are read one by one.
+const READ: [(&str, &str); 4] = [
+    ("attention.head_count", "num_attention_heads"),
+    ("attention.head_count_kv", "num_key_value_heads"),
+    ("expert_count", "num_local_experts"),
+    ("rope.freq_base", "rope_theta"),
+];
+
+/// Keys of an architecture that the forward pass does not depend on.
+const KNOWN: &[Known] = &[
+    // Only scalings that are refused read them.
+    Known::Any("rope.scaling.original_context_length"),
+    Known::Any("rope.scaling.finetuned"),
+    Known::Only("rope.scaling.attn_factor", &["1"]),
+    // The order of rows before conversion: llama.cpp has one only.
+    Known::Any("tensor_data_layout"),
+    // Variants, switched off. llama.cpp takes 0 as no scale.
+    Known::Only("use_parallel_residual", &["false"]),
+    Known::Only("attention.causal", &["true"]),
+    Known::Only("attention.clamp_kqv", &["0"]),
+    Known::Only("attention.max_alibi_bias", &["0"]),
+    Known::Only("attention.scale", &["0"]),
+    Known::Only("logit_scale", &["0", "1"]),
+    Known::Only("embedding_scale", &["0", "1"]),
+    Known::Only("residual_scale", &["0", "1"]),
+    Known::Only("expert_shared_count", &["0"]),
+    Known::Only("expert_weights_scale", &["0", "1"]),
+];
+
+/// Keys behind `general.`. Those of the groups below do not matter either.
+const GENERAL: &[Known] = &[
+    // Read with the header.
+    Known::Any("architecture"),
+    Known::Any("alignment"),
+    // Each tensor says how it is stored; blocks have had one layout since GGUF is there.
+    Known::Any("file_type"),
+    Known::Only("quantization_version", &["2"]),
+    Known::Only("type", &["\"model\""]),
+    // Names and origins.
+    Known::Any("name"),
+    Known::Any("author"),
+    Known::Any("version"),
+    Known::Any("organization"),
+    Known::Any("basename"),
+    Known::Any("finetune"),
+    Known::Any("description"),
+    Known::Any("quantized_by"),
+    Known::Any("size_label"),
+    Known::Any("license"),
+    Known::Any("url"),
+    Known::Any("doi"),
+    Known::Any("uuid"),
+    Known::Any("repo_url"),
+    Known::Any("tags"),
+    Known::Any("languages"),
+    Known::Any("datasets"),
+];
+
+/// A file that is all of a model.
+const SPLIT: &[Known] = &[
+    Known::Only("split.no", &["0"]),
+    Known::Only("split.count", &["0", "1"]),
+    Known::Any("split.tensors.count"),
+];
+
+/// Groups of keys that do not matter: origins, settings for generation, what quantisation was measured on; and
+/// the tokenizer, because text is tokenized by a tokenizer.json.
+const GROUPS: [&str; 7] = [
+    "general.base_model.",
+    "general.source.",
+    "general.dataset.",
+    "general.license.",
+    "general.sampling.",
+    "quantize.imatrix.",
+    "tokenizer.",
+];
+
+/// What the metadata says.
+pub(super) struct Translated {
+    /// Keys in the words of config.json.
+    pub(super) keys: Keys,
+    /// Heads that query, and those with keys and values.
+    pub(super) heads: [usize; 2],
+}
+
+/// Makes a config.json of the header's metadata, without the keys to ignore.
 ///
 /// # Errors
 /// What is missing or not supported, as a lowercase fragment.
-pub(super) fn translate(header: &Header) -> Result<Value, String> {
-    let experts = integer(header, "expert_count").filter(|n| *n > 0);
-    let name = match (header.architecture(), experts) {
-        ("llama", None) => "LlamaForCausalLM",
-        ("llama", Some(_)) => "MixtralForCausalLM",
-        ("qwen2", None) => "Qwen2ForCausalLM",
-        (other, _) => {
-            return Err(format!(
-                "architecture `{other}` is not supported in GGUF: expected llama or qwen2"
-            ));
-        }
+pub(super) fn translate(header: &Header, ignore: &BTreeSet<String>) -> Result<Translated, String> {
+    let mut metadata = Metadata::of(header, ignore);
+    let keys = &mut metadata.own;
+    let experts = keys.value("expert_count").filter(|n| *n != 0);
+    let name = architecture(header, experts.is_some())?;
+    let heads = keys.count("attention.head_count")?;
+    let shared = keys.count_if("attention.head_count_kv")?.unwrap_or(heads);
+    let (mut config, spelled) = renamed(keys);
+    let windowed = keys.value("attention.sliding_window").filter(|n| *n != 0);
+    let own = json!({
+        "architectures": [name],
+        "vocab_size": vocabulary(header, keys)?,
+        "num_attention_heads": heads,
+        "num_key_value_heads": shared,
+        "num_local_experts": experts,
+        "rope_theta": keys.number_if("rope.freq_base")?.unwrap_or(10_000.0),
+        "rope_scaling": scaling(keys)?,
+        "tie_word_embeddings": ignore.contains(OUTPUT) || header.tensor(OUTPUT).is_none(),
+        "sliding_window": windowed,
+    });
+    config.extend(own.as_object().cloned().unwrap_or_default());
+    if windowed.is_some() && name == "Qwen2ForCausalLM" {
+        config.insert("use_sliding_window".into(), true.into());
+        config.insert("max_window_layers".into(), 0.into());
+    }
+    if experts.is_none() && config.get("num_experts_per_tok") == Some(&json!(0)) {
+        config.remove("num_experts_per_tok");
+    }
+    check_layers(keys, heads)?;
+    metadata.finish()?;
+    Ok(Translated {
+        keys: Keys::new(config, &BTreeSet::new()).spelled(spelled),
+        heads: [heads, shared],
+    })
+}
+
+/// What Hugging Face calls the architecture.
+fn architecture(header: &Header, has_experts: bool) -> Result<&'static str, String> {
+    match (header.architecture(), has_experts) {
+        ("llama", false) => Ok("LlamaForCausalLM"),
+        ("llama", true) => Ok("MixtralForCausalLM"),
+        ("qwen2", false) => Ok("Qwen2ForCausalLM"),
+        (other, _) => Err(format!(
+            "architecture `{other}` is not supported in GGUF: expected llama or qwen2"
+        )),
+    }
+}
+
+/// Keys that only have another name, and the names in the file of all that go into the config.
+fn renamed(keys: &mut Keys) -> (Map<String, Value>, BTreeMap<String, String>) {
+    let copy = |(theirs, ours): &(&str, &str)| {
+        let value = keys.value(theirs).unwrap_or_default();
+        ((*ours).to_owned(), value)
     };
-    check_positions(header)?;
+    let config = KEYS.iter().map(copy).collect();
+    let both = KEYS.iter().chain(&READ);
+    let spelled = both.map(|(theirs, ours)| ((*ours).to_owned(), keys.name(theirs)));
+    (config, spelled.collect())
+}
+
+/// The tensor that is missing where the embedding stands in for it.
+const OUTPUT: &str = "output.weight";
+
+/// The metadata by whom it is for.
+struct Metadata {
+    /// The file's architecture.
+    own: Keys,
+    /// Every file.
+    general: Keys,
+    rest: Keys,
+}
+
+impl Metadata {
+    /// Splits the metadata up, without what does not matter or is to be ignored.
+    fn of(header: &Header, ignore: &BTreeSet<String>) -> Self {
+        let prefix = format!("{}.", header.architecture());
+        let [mut own, mut general, mut rest] = [Map::new(), Map::new(), Map::new()];
+        for (key, value) in &header.metadata {
+            if ignore.contains(key) || GROUPS.iter().any(|group| key.starts_with(group)) {
+                continue;
+            }
+            let (map, key) = match (key.strip_prefix(&prefix), key.strip_prefix("general.")) {
+                (Some(key), _) => (&mut own, key),
+                (None, Some(key)) => (&mut general, key),
+                (None, None) => (&mut rest, key.as_str()),
+            };
+            map.insert(key.to_owned(), value.clone());
+        }
+        Self {
+            own: Keys::nested(header.architecture(), own),
+            general: Keys::nested("general", general),
+            rest: Keys::new(rest, ignore),
+        }
+    }
+
+    fn finish(&self) -> Result<(), String> {
+        self.general.finish(&[GENERAL])?;
+        self.rest.finish(&[SPLIT])?;
+        self.own.finish(&[KNOWN])
+    }
+}
+
+/// Rows of the embedding, which the metadata may name, too.
+fn vocabulary(header: &Header, keys: &mut Keys) -> Result<Option<usize>, String> {
     let embedding = header.tensor("token_embd.weight");
     let embedding = embedding.ok_or("tensor `token_embd.weight` is missing")?;
-    let mut config = Map::new();
-    config.insert("architectures".into(), json!([name]));
-    config.insert("vocab_size".into(), json!(embedding.shape.first()));
-    config.insert("num_local_experts".into(), json!(experts));
-    let tied = header.tensor("output.weight").is_none();
-    config.insert("tie_word_embeddings".into(), json!(tied));
-    for (theirs, ours, needed) in KEYS {
-        match value(header, theirs) {
-            Some(value) => {
-                config.insert(ours.into(), value.clone());
-            }
-            None if needed => {
-                let architecture = header.architecture();
-                return Err(format!(
-                    "`{architecture}.{theirs}` is missing or no single value"
-                ));
-            }
-            None => {}
+    let rows = embedding.shape.first().copied();
+    match keys.count_if("vocab_size")? {
+        Some(named) if Some(named) != rows => {
+            let expected = format!(
+                "{} as rows of `token_embd.weight`",
+                rows.unwrap_or_default()
+            );
+            Err(keys.wrong("vocab_size", &named.into(), &expected))
+        }
+        _ => Ok(rows),
+    }
+}
+
+/// How positions are scaled, as llama.cpp reads it: a factor without a kind means linear scaling.
+fn scaling(keys: &mut Keys) -> Result<Value, String> {
+    let factor = keys.agreed(&["rope.scaling.factor", "rope.scale_linear"])?;
+    let factor = factor.map(|(_, factor)| factor).filter(|n| *n != 0.0);
+    match keys.value("rope.scaling.type") {
+        Some(kind) if kind == "none" => Ok(Value::Null),
+        Some(kind) if kind != "linear" => {
+            Err(keys.wrong("rope.scaling.type", &kind, "none or linear"))
+        }
+        _ => Ok(factor.map_or(Value::Null, |n| json!({"rope_type": "linear", "factor": n}))),
+    }
+}
+
+/// Refuses heads of which a part is rotated, or with values of another size, and norms without an epsilon.
+fn check_layers(keys: &mut Keys, heads: usize) -> Result<(), String> {
+    // llama.cpp has no default for it.
+    let epsilon = "attention.layer_norm_rms_epsilon";
+    if keys.number_if(epsilon)?.is_none() {
+        return Err(format!(
+            "`{}` is missing, expected a number",
+            keys.name(epsilon)
+        ));
+    }
+    let width = keys.count("embedding_length")?;
+    let size = keys
+        .count_if("attention.key_length")?
+        .unwrap_or(width / heads);
+    for key in ["rope.dimension_count", "attention.value_length"] {
+        if let Some(other) = keys.count_if(key)?.filter(|n| *n != size) {
+            let expected = format!("{size}, the elements of a head");
+            return Err(keys.wrong(key, &other.into(), &expected));
         }
     }
-    Ok(Value::Object(config))
-}
-
-/// Refuses rotations that are not those of the plain architecture.
-fn check_positions(header: &Header) -> Result<(), String> {
-    let scaling = value(header, "rope.scaling.type").and_then(Value::as_str);
-    if let Some(kind) = scaling.filter(|kind| *kind != "none") {
-        return Err(format!("rope scaling `{kind}` is not supported"));
-    }
-    if header.tensor("rope_freqs.weight").is_some() {
-        return Err("rope scaling by `rope_freqs.weight` (Llama 3.1) is not supported".into());
-    }
-    let size = || {
-        Some(integer(header, "embedding_length")? / integer(header, "attention.head_count")?.max(1))
-    };
-    let size = integer(header, "attention.key_length").or_else(size);
-    match (integer(header, "rope.dimension_count"), size) {
-        (Some(rotated), Some(size)) if rotated != size => Err(format!(
-            "{rotated} of {size} elements of a head are rotated, expected all"
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// Heads of a tensor whose rows llama.cpp keeps in pairs: queries and keys of `llama`.
-pub(super) fn paired_heads(header: &Header, tensor: &str) -> Option<usize> {
-    let queries = || integer(header, "attention.head_count");
-    let heads = match (header.architecture(), tensor.rsplit_once("attn_")?.1) {
-        ("llama", "q.weight") => queries(),
-        ("llama", "k.weight") => integer(header, "attention.head_count_kv").or_else(queries),
-        _ => None,
-    };
-    heads.map(|n| n as usize)
-}
-
-fn value<'h>(header: &'h Header, key: &str) -> Option<&'h Value> {
-    let key = format!("{}.{key}", header.architecture());
-    header.metadata.get(&key)
-}
-
-fn integer(header: &Header, key: &str) -> Option<u64> {
-    value(header, key)?.as_u64()
+    Ok(())
 }

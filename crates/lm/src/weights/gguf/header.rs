@@ -11,7 +11,7 @@ const MAX_DIMENSIONS: u32 = 4;
 /// What stands before the tensors' bytes.
 #[derive(Debug)]
 pub(super) struct Header {
-    /// Single values by key; arrays are left out.
+    /// Values by key. Of an array there is only how many values it has.
     pub(super) metadata: BTreeMap<String, Value>,
     pub(super) tensors: Vec<Tensor>,
 }
@@ -49,8 +49,9 @@ impl Header {
         for _ in 0..values {
             let key = reader.string()?;
             let kind = reader.u32()?;
-            if let Some(value) = reader.value(kind, 0)? {
-                metadata.insert(key, value);
+            let value = reader.value(kind, 0)?;
+            if metadata.insert(key.clone(), value).is_some() {
+                return Err(format!("the key `{key}` is there twice, expected once"));
             }
         }
         let infos: Result<Vec<Tensor>, String> = (0..tensors).map(|_| reader.tensor()).collect();
@@ -75,6 +76,11 @@ impl Header {
     pub(super) fn tensor(&self, name: &str) -> Option<&Tensor> {
         self.tensors.iter().find(|tensor| tensor.name == name)
     }
+}
+
+/// A number, or its text where JSON has none for it.
+fn number(value: f64) -> Value {
+    serde_json::Number::from_f64(value).map_or_else(|| value.to_string().into(), Value::Number)
 }
 
 fn damaged(at: usize) -> String {
@@ -119,16 +125,16 @@ impl<'a> Reader<'a> {
         text.map(str::to_owned).map_err(|_| damaged(at))
     }
 
-    /// A value of type `kind`; nothing for an array, which is passed over.
-    fn value(&mut self, kind: u32, depth: u32) -> Result<Option<Value>, String> {
-        Ok(Some(match kind {
+    /// A value of type `kind`; an array is passed over.
+    fn value(&mut self, kind: u32, depth: u32) -> Result<Value, String> {
+        Ok(match kind {
             0 => self.array::<1>()?[0].into(),
             1 => i8::from_le_bytes(self.array()?).into(),
             2 => u16::from_le_bytes(self.array()?).into(),
             3 => i16::from_le_bytes(self.array()?).into(),
             4 => self.u32()?.into(),
             5 => i32::from_le_bytes(self.array()?).into(),
-            6 => f32::from_le_bytes(self.array()?).into(),
+            6 => number(f32::from_le_bytes(self.array()?).into()),
             7 => (self.array::<1>()?[0] != 0).into(),
             8 => self.string()?.into(),
             9 => {
@@ -139,13 +145,13 @@ impl<'a> Reader<'a> {
                 for _ in 0..length {
                     self.value(inner, depth + 1)?;
                 }
-                return Ok(None);
+                vec![format!("{length} values")].into()
             }
             10 => self.u64()?.into(),
             11 => i64::from_le_bytes(self.array()?).into(),
-            12 => f64::from_le_bytes(self.array()?).into(),
+            12 => number(f64::from_le_bytes(self.array()?)),
             _ => return Err(damaged(self.at)),
-        }))
+        })
     }
 
     fn tensor(&mut self) -> Result<Tensor, String> {

@@ -4,33 +4,32 @@ mod config;
 mod header;
 mod names;
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use memmap2::Mmap;
 
+use self::config::Translated;
 use self::header::{Header, Tensor};
 use super::tensors::Found;
 use super::{Place, Places};
 use crate::LmError;
 use crate::kernels::{Blocks, Stored};
+use crate::keys::Keys;
 
 /// A GGUF file with its header read.
 pub(crate) struct GgufFile {
     name: String,
-    path: PathBuf,
     map: Arc<Mmap>,
     header: Header,
 }
 
 impl GgufFile {
     /// Reads the header of a mapped file.
-    pub(super) fn open(name: &str, path: &Path, map: Mmap) -> Result<Self, LmError> {
+    pub(super) fn open(name: &str, map: Mmap) -> Result<Self, LmError> {
         let header = Header::parse(&map).map_err(|reason| LmError::weights(name, reason))?;
         Ok(Self {
             name: name.to_owned(),
-            path: path.to_owned(),
             map: Arc::new(map),
             header,
         })
@@ -40,43 +39,74 @@ impl GgufFile {
         &self.name
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    fn translate(&self, ignore: &BTreeSet<String>) -> Result<Translated, LmError> {
+        config::translate(&self.header, ignore).map_err(|reason| self.bad(&reason))
     }
 
     /// The config in the words of Hugging Face.
-    pub(super) fn config(&self) -> Result<Vec<u8>, LmError> {
-        let config = config::translate(&self.header);
-        let config = config.map_err(|reason| self.bad(&reason))?;
-        Ok(serde_json::to_vec(&config).expect("JSON values are plain data"))
+    pub(super) fn config(&self, ignore: &BTreeSet<String>) -> Result<Keys, LmError> {
+        self.translate(ignore).map(|translated| translated.keys)
     }
 
-    /// Every tensor by its name in Hugging Face's files.
-    pub(super) fn tensors(&self) -> Result<BTreeMap<String, Found<'_>>, LmError> {
+    /// Every tensor but those to ignore, by its name in Hugging Face's files.
+    pub(super) fn tensors(
+        &self,
+        ignore: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, Found<'_>>, LmError> {
+        let heads = self.translate(ignore)?.heads;
+        self.check_overlaps()?;
         let mut found = BTreeMap::new();
-        for tensor in &self.header.tensors {
+        let tensors = self.header.tensors.iter();
+        for tensor in tensors.filter(|tensor| !ignore.contains(&tensor.name)) {
             let told = |reason: String| self.bad(&format!("tensor `{}` {reason}", tensor.name));
             let place = self.place(tensor).map_err(told)?;
             let places = match names::of_experts(&tensor.name) {
                 Some(names) => split(&place, &names).map_err(told)?,
                 None => vec![(names::of(&tensor.name, self.header.architecture()), place)],
             };
-            let heads = config::paired_heads(&self.header, &tensor.name);
-            found.extend(places.into_iter().map(|(name, place)| {
-                let found = Found {
+            let paired_heads = names::paired(&tensor.name, self.header.architecture(), heads);
+            for (name, place) in places {
+                let tensor = Found {
                     file: &self.name,
                     map: &self.map,
                     place,
-                    paired_heads: heads,
+                    paired_heads,
                 };
-                (name, found)
-            }));
+                if found.insert(name.clone(), tensor).is_some() {
+                    return Err(self.bad(&format!("tensor `{name}` is there twice")));
+                }
+            }
         }
         Ok(found)
     }
 
+    /// Refuses tensors that share bytes, which no writer makes.
+    fn check_overlaps(&self) -> Result<(), LmError> {
+        let places = self.header.tensors.iter();
+        let mut places: Vec<(Place, &str)> = places
+            .filter_map(|tensor| Some((self.place(tensor).ok()?, tensor.name.as_str())))
+            .filter(|(place, _)| place.stored.is_ok())
+            .collect();
+        places.sort_by_key(|(place, _)| (place.bytes.start, place.bytes.end));
+        let shared = places
+            .iter()
+            .zip(places.iter().skip(1))
+            .find(|((a, _), (b, _))| b.bytes.start < a.bytes.end);
+        shared.map_or(Ok(()), |((_, a), (_, b))| {
+            Err(self.bad(&format!(
+                "tensors `{a}` and `{b}` overlap, expected each to have its own bytes"
+            )))
+        })
+    }
+
     fn place(&self, tensor: &Tensor) -> Result<Place, String> {
         let stored = stored(tensor.kind);
+        if tensor.shape.contains(&0) {
+            let shape = &tensor.shape;
+            return Err(format!(
+                "has shape {shape:?}, expected at least one element"
+            ));
+        }
         let known = stored.clone().unwrap_or(Stored::F32);
         let columns = *tensor.shape.last().ok_or("has no dimensions")?;
         let mut rows = tensor.shape.iter().rev().skip(1);

@@ -57,6 +57,15 @@ pub(super) fn of_experts(name: &str) -> Option<Box<dyn Fn(usize) -> String + '_>
     }))
 }
 
+/// Heads of a tensor whose rows llama.cpp keeps in pairs: queries and keys of `llama`.
+pub(super) fn paired(name: &str, architecture: &str, heads: [usize; 2]) -> Option<usize> {
+    match (architecture, in_layer(name)?.1) {
+        ("llama", "attn_q.weight") => Some(heads[0]),
+        ("llama", "attn_k.weight") => Some(heads[1]),
+        _ => None,
+    }
+}
+
 /// (layer, rest) of `blk.LAYER.REST`.
 fn in_layer(name: &str) -> Option<(&str, &str)> {
     name.strip_prefix("blk.")?.split_once('.')

@@ -1,13 +1,16 @@
 //! From a chunk's bytes to token ids, with a proof that the way back gives the same text.
 
+mod blame;
+mod check;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use cpipe_data::tokens::Mapping;
-use serde_json::Value;
 use tokenizers::Tokenizer;
 
-use crate::LmError;
 use crate::coder::encode_plane;
+use crate::{LmError, keys, pointer};
 
 const FILE: &str = "tokenizer.json";
 
@@ -31,27 +34,29 @@ pub struct ChunkTokenizer {
 impl ChunkTokenizer {
     /// Reads `tokenizer.json`. Padding, truncation and post-processing in it are ignored: every
     /// token stands for bytes of the chunk.
+    ///
+    /// # Errors
+    /// When it is damaged, has keys that are not known, or splits words at random.
     pub fn read(path: &Path, mapping: Mapping) -> Result<Self, LmError> {
         let bytes = fs_err::read(path).map_err(|e| LmError::io(path, e))?;
-        // Parsed as plain JSON first: the tokenizer's own reader loses the position of an error.
-        let plain: Result<Value, _> = serde_json::from_slice(&bytes);
-        plain.map_err(|e| LmError::bad_file(FILE, path, format!("not JSON: {e}")))?;
-        let mut inner = Tokenizer::from_bytes(&bytes)
-            .map_err(|e| LmError::bad_file(FILE, path, format!("not a tokenizer: {e}")))?;
-        inner.with_padding(None);
-        inner
-            .with_truncation(None)
-            .map_err(|e| LmError::bad_file(FILE, path, e.to_string()))?;
-        // Its only effect without special tokens would be to trim spaces off the offsets.
-        inner.with_post_processor(None::<tokenizers::PostProcessorWrapper>);
+        let inner = parse(&bytes).map_err(|reason| LmError::bad_tokenizer(FILE, reason))?;
         Ok(Self { inner, mapping })
     }
 
     /// Entries with added tokens: one more than the highest id, and at least their number.
     pub fn vocabulary(&self) -> u32 {
         let vocab = self.inner.get_vocab(true);
-        let highest = vocab.values().max().map_or(0, |id| id + 1);
+        let highest = vocab.values().max().map_or(0, |id| id.saturating_add(1));
         highest.max(vocab.len() as u32)
+    }
+
+    /// The special tokens by their text, in the order of their ids.
+    pub fn special(&self) -> Vec<String> {
+        let added = self.inner.get_added_tokens_decoder().into_iter();
+        let special = added.filter(|(_, token)| token.special);
+        let mut special: Vec<(u32, String)> = special.map(|(id, t)| (id, t.content)).collect();
+        special.sort_unstable();
+        special.into_iter().map(|(_, text)| text).collect()
     }
 
     /// Id of a token by its text.
@@ -69,14 +74,11 @@ impl ChunkTokenizer {
 
     fn encode_checked(&self, raw: &[u8]) -> Result<Tokenized, String> {
         let text: String = raw.iter().map(|b| self.mapping.character(*b)).collect();
-        let encoding = self
-            .inner
-            .encode_char_offsets(text.as_str(), false)
-            .map_err(|e| e.to_string())?;
+        let encoding = contained(|| self.inner.encode_char_offsets(text.as_str(), false))?;
         let ids = encoding.get_ids();
-        let decoded = self.inner.decode(ids, false).map_err(|e| e.to_string())?;
+        let decoded = contained(|| self.inner.decode(ids, false))?;
         if decoded != text {
-            return Err(difference(&text, &decoded));
+            return contained(|| Ok(blame::of(&self.inner, &text, ids, &decoded))).and_then(Err);
         }
         let covered = covered(encoding.get_offsets(), raw.len())?;
         Ok(Tokenized {
@@ -107,17 +109,29 @@ fn covered(offsets: &[(usize, usize)], length: usize) -> Result<Vec<u32>, String
     }
 }
 
-fn difference(text: &str, decoded: &str) -> String {
-    let at = text
-        .chars()
-        .zip(decoded.chars())
-        .take_while(|(a, b)| a == b)
-        .count();
-    let (sent, back) = (text.chars().nth(at), decoded.chars().nth(at));
-    format!(
-        "decoding its tokens does not give the text back: character {at} is {back:?} instead of {sent:?}; \
-         the tokenizer's normalizer may change it, and another `mapping` may not be affected"
-    )
+/// A tokenizer of a file's bytes, which were checked first.
+fn parse(bytes: &[u8]) -> Result<Tokenizer, String> {
+    pointer::refuse(bytes)?;
+    // Parsed as plain JSON first: the library's own reader loses the position of an error.
+    let plain = keys::parse_strictly(bytes).map_err(|e| format!("not JSON: {e}"))?;
+    check::before(&plain)?;
+    let mut inner = contained(|| Tokenizer::from_bytes(bytes))
+        .map_err(|reason| format!("not a tokenizer: {reason}"))?;
+    check::after(&plain, &inner)?;
+    inner.with_padding(None);
+    inner.with_truncation(None).map_err(|e| e.to_string())?;
+    // Its only effect without special tokens would be to trim spaces off the offsets.
+    inner.with_post_processor(None::<tokenizers::PostProcessorWrapper>);
+    Ok(inner)
+}
+
+/// What a call of the library gives. It panics on some files that nothing rules out beforehand: that is
+/// an error of the file here, and nothing of the call is used.
+fn contained<T>(call: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(result) => result.map_err(|e| e.to_string()),
+        Err(_) => Err("the library for tokenizers fails on this tokenizer.json".into()),
+    }
 }
 
 #[cfg(test)]
