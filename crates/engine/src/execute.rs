@@ -11,6 +11,7 @@ use petgraph::graph::NodeIndex;
 
 use crate::action::{Action, ActionKey};
 use crate::cache::{Cache, CacheStatus};
+use crate::contain;
 use crate::digest::Algorithm;
 use crate::error::EngineError;
 use crate::event::{Event, EventSink};
@@ -328,11 +329,7 @@ fn run_stage(
 }
 
 fn bug(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("no message");
+    let text = contain::message(panic);
     format!("internal error, please report it: {text}")
 }
 

@@ -18,6 +18,9 @@ use crate::plan::Workspace;
 use crate::stage::OutputKind;
 use crate::tree::is_executable;
 
+/// Bytes of a name that are kept when it gets an ending: a file name has 255 at most.
+const LONGEST_KEPT: usize = 220;
+
 /// The copies of one `outputs/` folder.
 pub(crate) struct Exports<'a> {
     cache: &'a Cache,
@@ -211,10 +214,14 @@ enum There {
 /// Renames something to a name beside it that is free. Returns that name.
 fn set_aside(path: &Path) -> Result<PathBuf, EngineError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let free = (1_u64..)
-        .map(|number| path.with_file_name(format!("{name}.edited-{number}")))
-        .find(|free| free.symlink_metadata().is_err());
-    let aside = free.unwrap_or_else(|| path.to_owned());
+    let kept = name.char_indices().take_while(|(at, _)| *at < LONGEST_KEPT);
+    let name: String = kept.map(|(_, c)| c).collect();
+    let mut number = 1_u64;
+    let mut aside = path.with_file_name(format!("{name}.edited-{number}"));
+    while aside.symlink_metadata().is_ok() {
+        number += 1;
+        aside = path.with_file_name(format!("{name}.edited-{number}"));
+    }
     fs_err::rename(path, &aside).map_err(|e| EngineError::io("move", path, e))?;
     Ok(aside)
 }

@@ -24,6 +24,8 @@ const GRACE: Duration = Duration::from_secs(3);
 /// The end of the log that a failure shows, in bytes and lines.
 const SHOWN_BYTES: u64 = 8192;
 const SHOWN_LINES: usize = 20;
+/// Bytes that are read from the pipe at once: what it holds.
+const BLOCK: usize = 1 << 16;
 /// Most bytes that are read from the pipe once the program has ended.
 const MOST_AFTER_THE_END: usize = 16 << 20;
 
@@ -79,7 +81,7 @@ fn printed_pipe() -> io::Result<(File, OwnedFd)> {
 
 /// Puts what the pipe holds into the log.
 fn drain(mut printed: &File, log: &Log) {
-    let mut block = [0; 1 << 16];
+    let mut block = vec![0; BLOCK];
     // A program that is gone prints nothing more; one that it left behind may never stop.
     let mut left = MOST_AFTER_THE_END;
     while let Ok(count @ 1..) = printed.read(&mut block)
@@ -154,7 +156,7 @@ impl Watch<'_> {
         let Some(mut printed) = self.printed else {
             return Ok(());
         };
-        let mut block = [0; 1 << 16];
+        let mut block = vec![0; BLOCK];
         match printed.read(&mut block) {
             Ok(0) => self.printed = None,
             Ok(count) => {

@@ -3,10 +3,10 @@
 mod blame;
 mod check;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use cpipe_data::tokens::Mapping;
+use cpipe_engine::contain;
 use tokenizers::Tokenizer;
 
 use crate::coder::encode_plane;
@@ -128,10 +128,9 @@ fn parse(bytes: &[u8]) -> Result<Tokenizer, String> {
 /// What a call of the library gives. It panics on some files that nothing rules out beforehand: that is
 /// an error of the file here, and nothing of the call is used.
 fn contained<T>(call: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(result) => result.map_err(|e| e.to_string()),
-        Err(_) => Err("the library for tokenizers fails on this tokenizer.json".into()),
-    }
+    contain(call)
+        .map_err(|_| "the library for tokenizers fails on this tokenizer.json".to_owned())?
+        .map_err(|e| e.to_string())
 }
 
 #[cfg(test)]
