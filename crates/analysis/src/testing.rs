@@ -1,6 +1,5 @@
 //! Stages run as the engine runs them, for tests.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use cpipe_data::law_report::Parameter;

@@ -111,7 +111,9 @@ mod tests {
     fn written(chunks: &[&[u8]]) -> Vec<u8> {
         let dir = tempfile::tempdir().unwrap();
         let log = Log::create(dir.path().join("log")).unwrap();
-        chunks.iter().for_each(|chunk| log.write(chunk));
+        for chunk in chunks {
+            log.write(chunk);
+        }
         log.finish();
         std::fs::read(log.path()).unwrap()
     }

@@ -89,7 +89,7 @@ impl Copy {
         };
         let tokens = InputArtifact {
             digest,
-            files: [("tokens.bin".to_owned(), path)].into(),
+            files: [("tokens.bin".to_owned(), path)].into_iter().collect(),
         };
         let weights = InputArtifact {
             digest,

@@ -30,7 +30,7 @@ fn run(table: &Table, csv: &str) -> Result<tempfile::TempDir, String> {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("paper.csv");
     std::fs::write(&path, csv).expect("a file");
-    let files = BTreeMap::from([("paper.csv".to_owned(), path)]);
+    let files = InputFiles::file("paper.csv", &path, false);
     let inputs = Inputs {
         sources: BTreeMap::from([("source".to_owned(), files)]),
         ..Inputs::default()
