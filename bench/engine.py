@@ -1,6 +1,7 @@
 """The same graph through cpipe and its peers: CPU seconds of the whole process tree, wall, peak memory.
 
-    python3 bench/engine.py [--nodes 999] [--tools cpipe,ninja,…] [--big-file 2147483648] [--huge]
+    python3 bench/engine.py [--nodes 999] [--tools cpipe,ninja,…] [--big-file 2147483648]
+        [--small-files 20000] [--huge]
 
 The graph has one stage that reads a file, k chunk, k score and k fit stages in chains, a merge and a
 report; every stage runs `(cat INPUT; echo NAME) > OUTPUT` in a shell. Peers are used if they are
@@ -314,11 +315,45 @@ def big_file(size):
     print("| " + " | ".join("–" if c is None else cell(c) for c in cells) + " |")
 
 
+def small_files(count, repeats=3):
+    """An output folder of many small files: exported again from the cache, beside `cp -r`."""
+    script = (
+        "i=0; while [ $i -lt COUNT ]; do d=out/$((i / 100)); mkdir -p $d; "
+        "echo $i > $d/$i; i=$((i + 1)); done"
+    ).replace("COUNT", str(count))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "pipeline.yaml").write_text(
+            "version: 1\nstages:\n  many:\n"
+            f"    run: {{ command: {{ program: [sh, -c, '{script}'], outputs: [out/] }} }}\n"
+            "    export: .\n"
+        )
+        first = measured([str(CPIPE), "run"], folder)
+        restored, copied = [], []
+        for _ in range(repeats):
+            for figures, command in [
+                (copied, ["cp", "-r", "outputs", "copy"]),
+                (restored, [str(CPIPE), "run"]),
+            ]:
+                if figures is restored:
+                    shutil.rmtree(folder / "copy")
+                    shutil.rmtree(folder / "outputs")
+                # ext4 searches long for inodes while many were freed in the last five seconds.
+                os.sync()
+                time.sleep(7)
+                figures.append(measured(command, folder))
+    print(f"\n### {count} small files (CPU s / wall s, MB)\n")
+    print("| cpipe first | restored | cp -r |\n| ---: | ---: | ---: |")
+    figures = [first, sorted(restored)[repeats // 2], sorted(copied)[repeats // 2]]
+    print("| " + " | ".join(f"{cell(c)}, {c[2]:.0f} MB" for c in figures) + " |")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--nodes", type=int, default=999)
     parser.add_argument("--tools", default=",".join(t.__name__.lower() for t in TOOLS))
     parser.add_argument("--big-file", type=int, default=0)
+    parser.add_argument("--small-files", type=int, default=0)
     parser.add_argument("--huge", action="store_true")
     arguments = parser.parse_args()
     if not CPIPE.exists():
@@ -333,6 +368,8 @@ def main():
         huge()
     if arguments.big_file:
         big_file(arguments.big_file)
+    if arguments.small_files:
+        small_files(arguments.small_files)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,9 @@ use super::number;
 /// Rows that are shown of one table at most; the file beside the report has all of them.
 const MOST_ROWS: usize = 2000;
 
+/// Columns of labels, also where every label looks like a number.
+const LABELS: [&str; 3] = ["model", "modality", "protocol"];
+
 /// A table as it is shown.
 pub(super) struct Table {
     /// Where it lies below the outputs of the profile.
@@ -25,7 +28,7 @@ pub(super) struct Table {
 /// A column that is shown.
 pub(super) struct Column {
     pub(super) name: String,
-    /// Whether every value in it is a number.
+    /// Whether every value in it is a number. Labels keep the text that the user wrote: `3.10`.
     pub(super) numeric: bool,
 }
 
@@ -60,8 +63,8 @@ impl Table {
         let columns = keep(&names, &filled, true).into_iter().enumerate();
         let columns = columns
             .map(|(at, name)| Column {
+                numeric: !LABELS.contains(&name.as_str()) && is_numeric(&rows, at),
                 name,
-                numeric: is_numeric(&rows, at),
             })
             .collect();
         Ok(Self {
@@ -143,5 +146,18 @@ mod tests {
     fn ragged_rows_and_bytes_that_are_no_text_are_shown_as_far_as_they_go() {
         let table = Table::read("x.csv", "x", b"a,b\n1\n\xff,2,3\n".to_vec()).unwrap();
         assert_eq!(table.rows, [["1", ""], ["\u{fffd}", "2"]]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_no_number() {
+        let csv = b"model,cr\n3.10,0.25\n3.9,0.5\n".to_vec();
+        let table = Table::read("cells.csv", "n", csv).unwrap();
+        let numeric: Vec<bool> = table.columns.iter().map(|c| c.numeric).collect();
+        assert_eq!(numeric, [false, true]);
     }
 }

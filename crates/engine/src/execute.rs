@@ -10,7 +10,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use petgraph::graph::NodeIndex;
 
 use crate::action::{Action, ActionKey};
-use crate::cache::{Cache, CacheStatus};
+use crate::cache::{Cache, CacheStatus, Sync};
 use crate::contain;
 use crate::digest::Algorithm;
 use crate::error::EngineError;
@@ -25,6 +25,9 @@ use crate::stage::{
     SourceFile, StageContext, StageError,
 };
 use crate::tree::{self, Fault, Links};
+
+/// Files of a folder that are each made durable by themselves; of more, the file system is, once.
+const SYNCED_ONE_BY_ONE: usize = 16;
 
 /// What an execution needs besides the workspace.
 pub(crate) struct Job<'j> {
@@ -397,7 +400,7 @@ fn collect_output(
         }
         OutputKind::File if !meta.is_dir() => {
             let known = report.digests.get(name).copied();
-            let (digest, size) = cache.blobs.take(&path, known).map_err(named)?;
+            let (digest, size) = cache.blobs.take(&path, known, Sync::Now).map_err(named)?;
             Ok(Artifact {
                 kind: OutputKind::File,
                 digest,
@@ -426,12 +429,21 @@ fn collect_folder(
     report: &Report,
 ) -> Result<Artifact, EngineError> {
     let mut total = 0;
-    let listing = tree::walk(path, Links::OfOutput)?.try_map(|name, file| {
+    let tree = tree::walk(path, Links::OfOutput)?;
+    let sync = if tree.0.len() > SYNCED_ONE_BY_ONE {
+        Sync::Later
+    } else {
+        Sync::Now
+    };
+    let listing = tree.try_map(|name, file| {
         let known = report.digests.get(&format!("{output}/{name}")).copied();
-        let (digest, size) = cache.blobs.take(file, known)?;
+        let (digest, size) = cache.blobs.take(file, known, sync)?;
         total += size;
         Ok::<_, EngineError>(digest)
     })?;
+    if sync == Sync::Later {
+        cache.blobs.sync()?;
+    }
     let text = listing.to_text(Algorithm::Blake3);
     Ok(Artifact {
         kind: OutputKind::Dir,

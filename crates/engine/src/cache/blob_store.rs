@@ -14,6 +14,16 @@ use crate::tree::{self, Fault, Tree, copy_file};
 /// Larger blobs are copied by the file system and hashed afterwards.
 const IN_MEMORY: u64 = 256 * 1024;
 
+/// When a blob becomes durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sync {
+    /// Before it is visible.
+    Now,
+    /// With [`BlobStore::sync`], which has to come before any manifest that names it. Until then a
+    /// crash of the machine may leave a blob without its bytes, which counts as missing.
+    Later,
+}
+
 /// Digest → bytes, as read-only files named by their content.
 #[derive(Debug)]
 pub struct BlobStore {
@@ -65,7 +75,12 @@ impl BlobStore {
     ///
     /// A file with more than one name is copied: another name may be the user's. A digest that is
     /// known already is not computed; the blob is hashed when it is first read.
-    pub fn take(&self, file: &Path, known: Option<Digest>) -> Result<(Digest, u64), EngineError> {
+    pub fn take(
+        &self,
+        file: &Path,
+        known: Option<Digest>,
+        sync: Sync,
+    ) -> Result<(Digest, u64), EngineError> {
         let failed = |e| EngineError::io("read", file, e);
         let meta = std::fs::symlink_metadata(file).map_err(failed)?;
         if !meta.is_file() {
@@ -78,7 +93,7 @@ impl BlobStore {
                 io::copy(&mut std::fs::File::open(file)?, copy.as_file_mut())?;
                 io::Result::Ok(copy.into_temp_path())
             };
-            return self.take(&copied().map_err(failed)?, known);
+            return self.take(&copied().map_err(failed)?, known, sync);
         }
         // From here on it is the cache's; also a file that its program left unreadable.
         make_read_only(file).map_err(failed)?;
@@ -86,9 +101,16 @@ impl BlobStore {
             Some(digest) => digest,
             None => digest::hash_file(file).map_err(failed)?,
         };
-        self.adopt(file, digest, known.is_none())
+        self.adopt(file, digest, known.is_none(), sync)
             .map_err(|e| EngineError::io("write", &self.path(digest), e))?;
         Ok((digest, meta.len()))
+    }
+
+    /// Makes all blobs durable that were taken with [`Sync::Later`], in one go.
+    pub fn sync(&self) -> Result<(), EngineError> {
+        let folder = std::fs::File::open(&self.folder);
+        let synced = folder.and_then(|folder| Ok(rustix::fs::syncfs(folder)?));
+        synced.map_err(|e| EngineError::io("sync", &self.folder, e))
     }
 
     /// Stores bytes from memory.
@@ -98,20 +120,22 @@ impl BlobStore {
             let mut file = self.new_file()?;
             io::Write::write_all(&mut file, bytes)?;
             make_read_only(file.path())?;
-            self.adopt(&file.into_temp_path(), digest, true)
+            self.adopt(&file.into_temp_path(), digest, true, Sync::Now)
         };
         store().map_err(|e| EngineError::io("write", &self.path(digest), e))?;
         Ok(digest)
     }
 
     /// Renames a read-only file to what it is.
-    fn adopt(&self, file: &Path, digest: Digest, hashed: bool) -> io::Result<()> {
+    fn adopt(&self, file: &Path, digest: Digest, hashed: bool, sync: Sync) -> io::Result<()> {
         let target = self.path(digest);
         if self.is_whole(digest)? {
             return Ok(());
         }
         std::fs::create_dir_all(target.parent().unwrap_or(&self.folder))?;
-        std::fs::File::open(file)?.sync_data()?;
+        if sync == Sync::Now {
+            std::fs::File::open(file)?.sync_data()?;
+        }
         std::fs::rename(file, target)?;
         if hashed {
             self.remember(digest);

@@ -17,7 +17,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 pub use action_cache::{ActionCache, CacheStatus, MissGuard};
-pub use blob_store::BlobStore;
+pub use blob_store::{BlobStore, Sync};
 pub use files::write_atomically;
 use files::{is_denied, is_writable};
 pub use gc::{DEAR, GcOptions, GcReport, KeptRun, collect_garbage};

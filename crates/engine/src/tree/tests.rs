@@ -137,6 +137,20 @@ fn an_absolute_link_to_a_place_inside_an_output_becomes_relative() {
 }
 
 #[test]
+fn a_link_that_leaves_an_output_and_comes_back_is_made_direct() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    std::fs::create_dir_all(out.join("a")).unwrap();
+    std::fs::write(out.join("x"), "1").unwrap();
+    symlink("../../out/x", out.join("a/l")).unwrap();
+    symlink("../other", out.join("gone")).unwrap();
+    assert!(walk(&out, Links::OfOutput).is_err());
+    std::fs::remove_file(out.join("gone")).unwrap();
+    let found = walk(&out, Links::OfOutput).unwrap();
+    assert_eq!(found.0["a/l"], Entry::Link("../x".to_owned()));
+}
+
+#[test]
 fn what_is_placed_is_walked_again_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
     let one = dir.path().join("one");

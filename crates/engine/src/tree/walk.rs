@@ -170,17 +170,30 @@ impl Walk {
         self.insert(outside, name, path, &meta)
     }
 
-    /// Every link that was kept has to lead to a place in the tree.
-    fn check_links(&self, folder: &Path) -> Result<(), EngineError> {
+    /// Every link that was kept has to lead to a place in the tree. One that leaves it on the way and
+    /// comes back is made direct.
+    fn check_links(&mut self, folder: &Path) -> Result<(), EngineError> {
+        let mut direct = Vec::new();
         for (name, entry) in &self.tree.0 {
-            if let Entry::Link(to) = entry
-                && let Err(astray) = self.tree.follow(name)
-            {
-                let to = super::shown(Path::new(to));
-                let fault = Fault::Link { to, astray };
-                return Err(EngineError::entry(&folder.join(name), fault));
+            let Entry::Link(to) = entry else { continue };
+            let Err(astray) = self.tree.follow(name) else {
+                continue;
+            };
+            let real = fs::canonicalize(folder.join(name)).ok();
+            let inside = real.and_then(|real| Some(real.strip_prefix(&self.root).ok()?.to_owned()));
+            match inside.filter(|inside| astray == Astray::Outside && inside.to_str().is_some()) {
+                Some(inside) => direct.push((name.clone(), relative(&inside, name))),
+                None => {
+                    let to = super::shown(Path::new(to));
+                    let fault = Fault::Link { to, astray };
+                    return Err(EngineError::entry(&folder.join(name), fault));
+                }
             }
         }
+        let direct = direct.into_iter();
+        self.tree
+            .0
+            .extend(direct.map(|(name, to)| (name, Entry::Link(to))));
         Ok(())
     }
 }
