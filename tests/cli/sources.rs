@@ -43,6 +43,30 @@ fn a_source_that_is_not_as_declared_stops_the_run_with_both_digests() {
     assert_shown!(env, output);
 }
 
+/// Two files of equal bytes come in under their own names, also when one was there before the other.
+#[test]
+fn a_file_comes_in_under_its_own_name() {
+    let env = TestEnv::of(
+        "version: 1\nsources: { a: { path: a.txt }, b: { path: b.csv } }\nstages:\n  a: { run: { download: { source: a } }, export: a }\n  b: { run: { download: { source: b } }, export: b }\n",
+    );
+    env.write("a.txt", "same\n");
+    env.write("b.csv", "same\n");
+    env.run(&["a"]).assert_executed(&["a"]);
+    env.run(&[]).assert_executed(&["b"]);
+    assert_eq!(env.read("outputs/a/files/a.txt"), "same\n");
+    assert_eq!(env.read("outputs/b/files/b.csv"), "same\n");
+    // A rename is seen, and what is gone is found under the name that it had.
+    std::fs::rename(env.path("a.txt"), env.path("c.txt")).unwrap();
+    env.run(&[]).assert_executed(&[]);
+    env.replace("pipeline.yaml", "path: a.txt", "path: c.txt");
+    env.run(&[]).assert_executed(&["a"]);
+    assert_eq!(env.read("outputs/a/files/c.txt"), "same\n");
+    env.remove("b.csv");
+    env.remove("outputs");
+    env.run(&[]).assert_executed(&[]);
+    assert_eq!(env.read("outputs/b/files/b.csv"), "same\n");
+}
+
 #[test]
 fn a_source_by_sha256_is_checked_too() {
     let env = TestEnv::of(

@@ -66,6 +66,7 @@ impl Stage for Download {
             name: SOURCE.to_owned(),
             path: path.to_owned(),
             pin: self.entry.pin.clone(),
+            keeps_name: true,
         });
         source.into_iter().collect()
     }

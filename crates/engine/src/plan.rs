@@ -104,9 +104,15 @@ impl Workspace<'_> {
                 inputs.insert(format!("{prefix}/{name}"), artifact.identity());
             }
         }
+        let mut names = BTreeMap::new();
         for source in node.work.sources() {
             let name = format!("source {}", source.name);
             inputs.insert(name, self.source_digest(&source, look)?);
+            if let Some(file) = source.path.file_name().filter(|_| source.keeps_name) {
+                let is_file = look.then(|| kind_of(&source.path)).flatten();
+                let file = file.to_string_lossy().into_owned();
+                names.insert(format!("source {} name", source.name), (file, is_file));
+            }
         }
         for fetch in node.work.fetches() {
             let value = fetch
@@ -114,7 +120,28 @@ impl Workspace<'_> {
                 .map_or_else(|| UNRESOLVED.to_owned(), |pin| pin.to_string());
             inputs.insert(format!("source {}", fetch.name), value);
         }
-        Ok(Action::new(&*node.work, inputs))
+        Ok(self.with_names(Action::new(&*node.work, inputs), names))
+    }
+
+    /// Adds the names of sources that are one file. Of one that is gone, or not looked at, nobody
+    /// knows whether it was a file or a folder: it was what the cache has.
+    fn with_names(
+        &self,
+        action: Action,
+        names: BTreeMap<String, (String, Option<bool>)>,
+    ) -> Action {
+        let mut named = action.clone();
+        let is_known = names.values().all(|(_, is_file)| is_file.is_some());
+        for (input, (file, is_file)) in names {
+            if is_file != Some(false) {
+                named.inputs.insert(input, file);
+            }
+        }
+        if is_known || self.cache.actions.lookup(named.key()).is_some() {
+            named
+        } else {
+            action
+        }
     }
 
     /// `role`, or `role[cell]` where the stage is told the cell.
@@ -151,6 +178,12 @@ impl Workspace<'_> {
         let earlier = self.seen.earlier(path).cloned();
         earlier.or_else(|| Some(self.stats.last_known(path)?.to_string()))
     }
+}
+
+/// Whether a path is a file; none if nothing is there.
+fn kind_of(path: &Path) -> Option<bool> {
+    let meta = std::fs::metadata(path).ok()?;
+    Some(!meta.is_dir())
 }
 
 /// The outputs of an upstream node that an edge carries.

@@ -131,6 +131,9 @@ pub struct SourceFile {
     pub path: PathBuf,
     /// The digest that it must have.
     pub pin: Option<Pin>,
+    /// Whether the outputs depend on the name of a source that is one file. Then the name is in the
+    /// key.
+    pub keeps_name: bool,
 }
 
 impl SourceFile {

@@ -119,6 +119,7 @@ impl Stage for Fake {
                 name: "source".to_owned(),
                 path: entry.path()?.to_owned(),
                 pin: entry.pin.clone(),
+                keeps_name: false,
             })
         };
         self.source.iter().filter_map(local).collect()

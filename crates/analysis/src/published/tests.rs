@@ -16,6 +16,7 @@ fn stage(columns: &[(&str, &str)], constants: &[(&str, Value)]) -> Result<Table,
         name: "source".into(),
         path: "paper.csv".into(),
         pin: None,
+        keeps_name: false,
     };
     Table::new(params, source)
 }

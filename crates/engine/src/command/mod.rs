@@ -157,6 +157,7 @@ impl Stage for Command {
             name: name.clone(),
             path: self.root.join(name),
             pin: None,
+            keeps_name: false,
         };
         self.params.files.iter().map(source).collect()
     }

@@ -64,6 +64,7 @@ impl<'a> Params<'a> {
             name: "source".to_owned(),
             path: path.to_owned(),
             pin: entry.pin.clone(),
+            keeps_name: false,
         })
     }
 
