@@ -43,8 +43,7 @@ pub(crate) fn write(session: &Session) -> Result<PathBuf, CliError> {
     let _in_use = session.cache.lock_shared()?;
     let report = gather::gather(session)?;
     let page = page::page(&report);
-    let aside = exports::write_page(&session.workspace(), REPORT, page.as_bytes())?;
-    if let Some(aside) = aside {
+    for aside in exports::write_page(&session.workspace(), REPORT, page.as_bytes())? {
         say(&format!("an edited output was kept as {}", aside.display()));
     }
     Ok(path)

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -24,7 +24,7 @@ use crate::stage::{
     InputArtifact, InputNode, Inputs, OutputDir, OutputKind, OutputSpec, Programs, Report,
     SourceFile, StageContext, StageError,
 };
-use crate::tree::{self, Fault, Links};
+use crate::tree::{self, Fault, Links, Tree};
 
 /// Files of a folder that are each made durable by themselves; of more, the file system is, once.
 const SYNCED_ONE_BY_ONE: usize = 16;
@@ -110,7 +110,11 @@ fn try_execute(
     };
     let mut report = run_stage(cache, node, job, &inputs, &place, sink)?;
     check_sources(workspace, node, &job.action)?;
-    let outputs = collect(cache, node, folder.path(), &report)?;
+    if !folder.is_there() {
+        let message = "its program put something else in the place of its working folder";
+        return Err(Stop::Failed(message.to_owned(), None));
+    }
+    let outputs = collect(cache, node, folder.path(), &report, job.cancel)?;
     let seconds = started.elapsed().as_secs_f64();
     let peak_memory = report.peak_memory.take().or_else(own_peak_memory);
     let manifest = Manifest {
@@ -354,10 +358,11 @@ fn collect(
     node: &Node,
     folder: &Path,
     report: &Report,
+    cancel: &AtomicBool,
 ) -> Result<BTreeMap<String, Artifact>, Stop> {
     let mut artifacts = BTreeMap::new();
     for output in node.work.outputs() {
-        let artifact = collect_output(cache, &output, folder, report)?;
+        let artifact = collect_output(cache, &output, folder, report, cancel)?;
         artifacts.insert(output.name, artifact);
     }
     Ok(artifacts)
@@ -379,6 +384,7 @@ fn collect_output(
     output: &OutputSpec,
     folder: &Path,
     report: &Report,
+    cancel: &AtomicBool,
 ) -> Result<Artifact, Stop> {
     let name = &output.name;
     let named = |error| as_named(error, folder);
@@ -396,7 +402,8 @@ fn collect_output(
     let meta = meta.ok_or_else(missing)?;
     match output.kind {
         OutputKind::Dir if meta.is_dir() => {
-            Ok(collect_folder(cache, name, &path, report).map_err(named)?)
+            let tree = tree::walk(&path, Links::OfOutput).map_err(named)?;
+            collect_folder(cache, name, &tree, report, cancel)
         }
         OutputKind::File if !meta.is_dir() => {
             let known = report.digests.get(name).copied();
@@ -425,11 +432,11 @@ fn other_kind(name: &str, declared: OutputKind) -> String {
 fn collect_folder(
     cache: &Cache,
     output: &str,
-    path: &Path,
+    tree: &Tree<PathBuf>,
     report: &Report,
-) -> Result<Artifact, EngineError> {
+    cancel: &AtomicBool,
+) -> Result<Artifact, Stop> {
     let mut total = 0;
-    let tree = tree::walk(path, Links::OfOutput)?;
     let sync = if tree.0.len() > SYNCED_ONE_BY_ONE {
         Sync::Later
     } else {
@@ -437,9 +444,12 @@ fn collect_folder(
     };
     let listing = tree.try_map(|name, file| {
         let known = report.digests.get(&format!("{output}/{name}")).copied();
+        if cancel.load(Ordering::Relaxed) {
+            return Err(Stop::Cancelled);
+        }
         let (digest, size) = cache.blobs.take(file, known, sync)?;
         total += size;
-        Ok::<_, EngineError>(digest)
+        Ok::<_, Stop>(digest)
     })?;
     if sync == Sync::Later {
         cache.blobs.sync()?;

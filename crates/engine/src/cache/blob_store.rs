@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -73,7 +74,8 @@ impl BlobStore {
 
     /// Takes a finished regular file out of a node's private folder: hash, sync, rename.
     ///
-    /// A file with more than one name is copied: another name may be the user's. A digest that is
+    /// A file with more than one name is copied: another name may be the user's. So is one that some
+    /// process still has open for writing: what it writes later must not reach the blob. A digest that is
     /// known already is not computed; the blob is hashed when it is first read.
     pub fn take(
         &self,
@@ -87,16 +89,19 @@ impl BlobStore {
             let fault = Fault::of(meta.file_type());
             return Err(EngineError::entry(file, fault));
         }
+        let copied = || {
+            let mut copy = self.new_file()?;
+            io::copy(&mut std::fs::File::open(file)?, copy.as_file_mut())?;
+            io::Result::Ok(copy.into_temp_path())
+        };
         if meta.nlink() > 1 {
-            let copied = || {
-                let mut copy = self.new_file()?;
-                io::copy(&mut std::fs::File::open(file)?, copy.as_file_mut())?;
-                io::Result::Ok(copy.into_temp_path())
-            };
             return self.take(&copied().map_err(failed)?, known, sync);
         }
         // From here on it is the cache's; also a file that its program left unreadable.
         make_read_only(file).map_err(failed)?;
+        if is_being_written(file) {
+            return self.take(&copied().map_err(failed)?, known, sync);
+        }
         let digest = match known {
             Some(digest) => digest,
             None => digest::hash_file(file).map_err(failed)?,
@@ -189,51 +194,41 @@ impl BlobStore {
         Tree::parse(&text).map_err(|reason| EngineError::Record { path, reason })
     }
 
-    /// Copies an artifact to `target`, checking every byte of the copy. A file that is there is
-    /// replaced, and so is a folder.
+    /// Makes a new copy of an artifact, checking every byte of it.
     ///
     /// # Errors
-    /// [`EngineError::Damaged`] when a copy has not the blob's digest; `target` is untouched then.
-    pub fn export(&self, artifact: &Artifact, target: &Path) -> Result<(), EngineError> {
-        let failed = |e| EngineError::io("write", target, e);
-        let folder = target.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder).map_err(failed)?;
-        // Beside the blobs, so that a kill leaves nothing beside the target; unless that folder can't
-        // be written to, or the target is on another file system, to where nothing can be renamed.
-        if let Ok(private) = private_folder(&self.temp) {
-            match self.export_by_way_of(private.path(), artifact, target)? {
-                Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {}
-                placed => return placed.map_err(failed),
-            }
-        }
-        let private = private_folder(folder).map_err(failed)?;
-        let placed = self.export_by_way_of(private.path(), artifact, target)?;
-        placed.map_err(failed)
-    }
-
-    /// Makes a copy in `folder` and renames it. The inner result is the renaming's.
-    fn export_by_way_of(
+    /// [`EngineError::Damaged`] when a copy has not the blob's digest.
+    pub(crate) fn copy_artifact(
         &self,
-        folder: &Path,
         artifact: &Artifact,
-        target: &Path,
-    ) -> Result<io::Result<()>, EngineError> {
-        let copy = folder.join("copy");
+        copy: &Path,
+    ) -> Result<(), EngineError> {
         match artifact.kind {
-            OutputKind::File => self.copy(artifact.digest, &copy, artifact.executable)?,
+            OutputKind::File => self.copy(artifact.digest, copy, artifact.executable),
             OutputKind::Dir => self
                 .listing(artifact.digest)?
-                .place(&copy, |digest, path, executable| {
+                .place(copy, |digest, path, executable| {
                     self.copy(*digest, path, executable)
-                })?,
+                }),
         }
-        if target.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
-            let moved = std::fs::rename(target, folder.join("earlier"));
-            if moved.is_err() {
-                return Ok(moved);
-            }
-        }
-        Ok(std::fs::rename(&copy, target))
+    }
+
+    /// Private folders in which something can be made that is then renamed into `folder`: beside the
+    /// blobs, so that a kill leaves nothing in `folder`; else in it, where the first is on another
+    /// file system, can't be written to, or gives its files another group.
+    pub(crate) fn private_folders(
+        &self,
+        folder: &Path,
+    ) -> impl Iterator<Item = io::Result<tempfile::TempDir>> {
+        let given = |folder: &Path| {
+            let meta = std::fs::metadata(folder).ok()?;
+            let group = (meta.mode() & 0o2000 != 0).then(|| meta.gid());
+            Some((meta.dev(), group))
+        };
+        let alike = given(&self.temp).is_some() && given(&self.temp) == given(folder);
+        let beside = alike.then(|| private_folder(&self.temp).ok()).flatten();
+        let near = std::iter::once_with(|| private_folder(folder));
+        beside.map(Ok).into_iter().chain(near)
     }
 
     /// Copies a blob to a new file and checks the bytes that were written.
@@ -273,6 +268,25 @@ impl BlobStore {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// Whether some process has a file open for writing, as the kernel says that grants read leases only
+/// on files that nobody has. False where it grants none.
+#[expect(unsafe_code, reason = "leases have no safe wrapper")]
+fn is_being_written(path: &Path) -> bool {
+    let Ok(file) = std::fs::File::open(path) else {
+        return false;
+    };
+    let lease = |kind: i32| {
+        // SAFETY: the descriptor is open, and the command takes one integer.
+        unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, kind) }
+    };
+    if lease(libc::F_RDLCK) == 0 {
+        // Given back at once: it was only a question.
+        lease(libc::F_UNLCK);
+        return false;
+    }
+    io::Error::last_os_error().raw_os_error() == Some(libc::EAGAIN)
 }
 
 fn private_folder(parent: &Path) -> io::Result<tempfile::TempDir> {
@@ -323,8 +337,7 @@ mod tests {
         assert!(again.blobs.verified(digest).is_err());
         assert!(!again.blobs.contains(digest));
         let target = dir.path().join("out");
-        assert!(again.blobs.export(&file(digest), &target).is_err());
-        assert!(!target.exists());
+        assert!(again.blobs.copy_artifact(&file(digest), &target).is_err());
     }
 
     #[test]
@@ -335,7 +348,7 @@ mod tests {
         assert!(
             cache
                 .blobs
-                .export(&file(digest), &dir.path().join("out"))
+                .copy_artifact(&file(digest), &dir.path().join("out"))
                 .is_err()
         );
     }
@@ -344,8 +357,8 @@ mod tests {
     fn editing_an_export_leaves_the_blob_alone() {
         let (dir, cache) = store();
         let digest = cache.blobs.put(b"hello").unwrap();
-        let target = dir.path().join("a/b/out");
-        cache.blobs.export(&file(digest), &target).unwrap();
+        let target = dir.path().join("out");
+        cache.blobs.copy_artifact(&file(digest), &target).unwrap();
         std::fs::write(&target, b"edited").unwrap();
         assert_eq!(std::fs::read(cache.blobs.path(digest)).unwrap(), b"hello");
     }

@@ -36,8 +36,9 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
 fn keep_owner_and_mode(file: &File, meta: &fs::Metadata) -> io::Result<()> {
     let own = file.metadata()?;
     if (own.uid(), own.gid()) != (meta.uid(), meta.gid()) {
-        // Only root may give a file away; a file of this user's is as good as it gets otherwise.
-        let _ = std::os::unix::fs::fchown(file, Some(meta.uid()), Some(meta.gid()));
+        // Only root may give a file away; others may still give it to a group of theirs.
+        let _ = std::os::unix::fs::fchown(file, Some(meta.uid()), Some(meta.gid()))
+            .or_else(|_| std::os::unix::fs::fchown(file, None, Some(meta.gid())));
     }
     if own.mode() != meta.mode() {
         file.set_permissions(Permissions::from_mode(meta.mode() & 0o7777))?;
@@ -56,18 +57,14 @@ pub(super) fn umask() -> u32 {
     })
 }
 
-/// Opens a file to be locked, for reading too: it may be a program's standard input. Another user's
-/// lock file, which can only be read, serves as well.
+/// Opens a file to be locked, made empty. Only for reading: it may be a program's standard input, and
+/// another user's lock file can only be read.
 pub(super) fn open_lock(path: &Path) -> io::Result<File> {
     let mut options = File::options();
-    options.create(true).truncate(false).read(true).write(true);
-    options.open(path).or_else(|error| {
-        if is_denied(&error) {
-            File::open(path)
-        } else {
-            Err(error)
-        }
-    })
+    match options.create(true).truncate(true).write(true).open(path) {
+        Err(error) if !is_denied(&error) => Err(error),
+        _ => File::open(path),
+    }
 }
 
 /// Whether this user may not do it here.

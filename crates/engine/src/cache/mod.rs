@@ -13,7 +13,8 @@ mod usage;
 mod verify;
 mod walk;
 
-use std::fs::File;
+use std::fs::{File, Metadata};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 pub use action_cache::{ActionCache, CacheStatus, MissGuard};
@@ -61,19 +62,39 @@ fn prepare(folder: &Path, root: &Path) -> Result<(), EngineError> {
 
 /// A node's private folder, which is removed whatever its program left there.
 #[derive(Debug)]
-pub struct NodeFolder(PathBuf);
+pub struct NodeFolder {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
 
 impl NodeFolder {
+    fn own(path: PathBuf) -> std::io::Result<Self> {
+        let meta = path.symlink_metadata()?;
+        Ok(Self {
+            path,
+            device: meta.dev(),
+            inode: meta.ino(),
+        })
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    /// Whether it is still the folder that was made, and nothing that a program put in its place.
+    pub fn is_there(&self) -> bool {
+        let same =
+            |meta: Metadata| meta.is_dir() && (meta.dev(), meta.ino()) == (self.device, self.inode);
+        self.path.symlink_metadata().is_ok_and(same)
     }
 }
 
 impl Drop for NodeFolder {
     fn drop(&mut self) {
         // What can't be removed now is left to `gc`.
-        let _ = tree::remove(&self.0);
+        let _ = tree::remove(&self.path);
     }
 }
 
@@ -163,7 +184,7 @@ impl Cache {
         tempfile::Builder::new()
             .prefix("node-")
             .tempdir_in(&tmp)
-            .map(|folder| NodeFolder(folder.keep()))
+            .and_then(|folder| NodeFolder::own(folder.keep()))
             .map_err(|e| EngineError::io("write in", &tmp, e))
     }
 

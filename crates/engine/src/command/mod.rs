@@ -4,7 +4,7 @@ mod child;
 pub mod guardian;
 mod trace;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitStatus;
@@ -62,15 +62,19 @@ impl Command {
         if params.outputs.is_empty() {
             return refuse("outputs", "a command must declare what it writes".into());
         }
-        let unique: BTreeSet<&String> = params.outputs.iter().collect();
-        if unique.len() != params.outputs.len() {
-            return refuse("outputs", "an output is declared twice".into());
-        }
         for (field, names) in [("outputs", &params.outputs), ("files", &params.files)] {
             if let Some(name) = names.iter().find(|name| !is_inside(name)) {
                 let message = format!("`{name}` is not a relative path without `..`");
                 return refuse(field, message);
             }
+        }
+        if let Some((one, other)) = nested(&params.outputs) {
+            let message = if one == other {
+                format!("the output `{one}` is declared twice")
+            } else {
+                format!("the output `{other}` is inside the output `{one}`")
+            };
+            return refuse("outputs", message);
         }
         Ok(Self {
             params,
@@ -119,6 +123,20 @@ fn is_inside(name: &str) -> bool {
         && Path::new(name)
             .components()
             .all(|c| matches!(c, Component::Normal(_)))
+}
+
+/// Two outputs of which one is the other or lies in it.
+fn nested(outputs: &[String]) -> Option<(String, String)> {
+    let mut paths: Vec<PathBuf> = outputs
+        .iter()
+        .map(|name| Path::new(name).components().collect())
+        .collect();
+    paths.sort();
+    let pair = paths
+        .windows(2)
+        .find(|pair| pair[1].starts_with(&pair[0]))?;
+    let name = |path: &Path| path.display().to_string();
+    Some((name(&pair[0]), name(&pair[1])))
 }
 
 impl Stage for Command {

@@ -33,6 +33,7 @@ fn words(astray: Astray) -> &'static str {
         Astray::Outside => "is outside the folder",
         Astray::Nowhere => "does not exist",
         Astray::Circle => "leads in a circle",
+        Astray::Maze => "is one of too many folders that links lead to",
     }
 }
 

@@ -60,6 +60,8 @@ pub enum Astray {
     Nowhere,
     /// To itself, by way of other links.
     Circle,
+    /// To one folder more than may be reached by links.
+    Maze,
 }
 
 impl<C> Tree<C> {

@@ -10,6 +10,10 @@ use super::{Astray, Entry, Fault, Tree};
 use crate::digest::{Algorithm, Pin};
 use crate::error::EngineError;
 
+/// Most folders outside a source that links in it may lead to: links to folders with links to the
+/// same folders double with each level.
+const MOST_BY_LINKS: usize = 10_000;
+
 /// What becomes of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Links {
@@ -38,6 +42,7 @@ pub fn walk(folder: &Path, links: Links) -> Result<Tree<PathBuf>, EngineError> {
         root,
         links,
         tree: Tree::default(),
+        by_links: 0,
         left: vec![Left {
             prefix: String::new(),
             path: folder.to_owned(),
@@ -66,6 +71,8 @@ struct Walk {
     links: Links,
     tree: Tree<PathBuf>,
     left: Vec<Left>,
+    /// Folders outside the root that links led to.
+    by_links: usize,
 }
 
 impl Walk {
@@ -166,6 +173,10 @@ impl Walk {
                 return Err(astray(Astray::Circle));
             }
             outside.push(real);
+            self.by_links += 1;
+            if self.by_links > MOST_BY_LINKS {
+                return Err(astray(Astray::Maze));
+            }
         }
         self.insert(outside, name, path, &meta)
     }
