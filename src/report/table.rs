@@ -147,11 +147,6 @@ mod tests {
         let table = Table::read("x.csv", "x", b"a,b\n1\n\xff,2,3\n".to_vec()).unwrap();
         assert_eq!(table.rows, [["1", ""], ["\u{fffd}", "2"]]);
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     #[test]
     fn a_label_is_no_number() {

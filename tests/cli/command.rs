@@ -168,3 +168,53 @@ fn an_output_behind_a_link_is_refused() {
     assert_eq!(run.code, 20);
     assert!(run.failed["only"].contains("is a link"), "{run:?}");
 }
+
+/// A process that left the program's group, and keeps its output open, cannot write into the cache.
+#[test]
+fn what_is_written_after_the_end_does_not_reach_the_cache() {
+    let env = TestEnv::of(
+        r#"version: 1
+stages:
+  a: { run: { command: { program: [sh, -c, "echo right > o; setsid env -i sh -c 'exec 3>>o; touch go; sleep 1; echo WRONG >&3' & until [ -e go ]; do sleep 0.01; done"], outputs: [o] } } }
+  wait: { run: { command: { program: [sh, -c, "sleep 2; echo > w"], outputs: [w] } } }
+  b: { needs: { in: a, w: wait }, run: { command: { program: [cp, in/o, o], outputs: [o] } }, export: . }
+"#,
+    );
+    env.run(&[]).assert_executed(&["a", "b", "wait"]);
+    assert_eq!(env.read("outputs/o"), "right\n");
+    env.cpipe(&["verify"]).assert_code(0);
+}
+
+#[test]
+fn a_working_folder_that_was_replaced_is_refused() {
+    let env = TestEnv::of("");
+    env.write("user/o", "precious");
+    let text = "version: 1\nstages: { a: { run: { command: { program: [sh, -c, 'd=$(pwd); cd ..; rm -rf $d; ln -s ROOT/user $d'], outputs: [o] } } } }\n";
+    env.write(
+        "pipeline.yaml",
+        text.replace("ROOT", env.root().to_str().unwrap()),
+    );
+    let run = env.run(&[]);
+    assert_eq!(run.code, 20);
+    assert!(run.failed["a"].contains("working folder"), "{run:?}");
+    assert_eq!(env.read("user/o"), "precious");
+}
+
+#[test]
+fn an_output_inside_another_is_refused_beforehand() {
+    for outputs in ["[d/x, d/]", "[d/, d/x]", "[d/x, d//x]", "[d, d/]"] {
+        let env = TestEnv::of(&format!(
+            "version: 1\nstages: {{ a: {{ run: {{ command: {{ program: ['true'], outputs: {outputs} }} }} }} }}\n"
+        ));
+        let output = env.cpipe(&["run"]);
+        output.assert_code(10);
+        assert!(output.stderr.contains("the output `d"), "{}", output.stderr);
+    }
+}
+
+#[test]
+fn its_standard_input_cannot_be_written() {
+    let env = failing("[sh, -c, 'echo junk >&0; cat > out.txt']");
+    env.run(&[]).assert_executed(&["only"]);
+    assert_eq!(env.read("outputs/out.txt"), "");
+}

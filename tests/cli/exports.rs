@@ -1,5 +1,8 @@
 //! `outputs/`: copies that a person may edit without harm.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
 use crate::env::TestEnv;
 
 /// The files of outputs/ whose name says that they were set aside.
@@ -91,4 +94,50 @@ fn an_edit_does_not_reach_the_cache() {
     // In place, as an editor that keeps the inode would.
     env.change("outputs/joined.txt", |text| text[0] ^= 1);
     env.cpipe(&["verify"]).assert_code(0);
+}
+
+/// The bytes of a copy may be in the cache by chance: only what was written there by us is replaced.
+#[test]
+fn a_file_that_happens_to_be_in_the_cache_is_set_aside_all_the_same() {
+    let env = TestEnv::commands();
+    env.run(&[]).assert_done();
+    std::fs::rename(env.path("data/in.txt"), env.path("outputs/joined.txt")).unwrap();
+    let run = env.run(&["--only", "join"]);
+    assert_eq!(run.warnings.len(), 1, "{run:?}");
+    assert_eq!(set_aside(&env), ["one\n"]);
+}
+
+/// What a killed run had written is known: its copies are not taken for edits.
+#[test]
+fn copies_of_a_killed_run_are_known() {
+    let env = TestEnv::commands();
+    let slow = "\n  slow:\n    needs: { in: join }\n    run: { command: { program: [sleep, '60'], outputs: [x.txt] } }\n";
+    env.write("pipeline.yaml", env.read("pipeline.yaml") + slow);
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_cpipe"))
+        .arg("run")
+        .current_dir(env.root())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    while !env.path("outputs/joined.txt").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    env.replace("pipeline.yaml", slow, "");
+    env.run(&["--set", "word=bye"]).assert_done();
+    assert_eq!(env.read("outputs/joined.txt"), "one\nbye\none\nbye\n");
+    assert!(set_aside(&env).is_empty());
+}
+
+#[test]
+fn an_unedited_copy_that_may_not_be_written_is_replaced() {
+    let env = TestEnv::of(
+        "version: 1\nvars: { n: 1 }\nstages:\n  only:\n    run: { command: { program: [sh, -c, 'mkdir t; echo ${n} > t/x'], outputs: [t/] } }\n    export: .\n",
+    );
+    env.run(&[]).assert_done();
+    std::fs::set_permissions(env.path("outputs/t"), Permissions::from_mode(0o555)).unwrap();
+    env.run(&["--set", "n=2"]).assert_done();
+    assert_eq!(env.read("outputs/t/x"), "2\n");
+    assert!(set_aside(&env).is_empty());
 }
