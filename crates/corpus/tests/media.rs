@@ -194,6 +194,25 @@ fn a_jpeg_that_was_cut_and_closed_is_refused() {
 }
 
 #[test]
+fn restart_markers_of_a_jpeg_have_their_order() {
+    let bytes = std::fs::read(fixtures().join("pictures/restarts.jpg")).unwrap();
+    let is_restart = |pair: &[u8]| matches!(pair, [0xFF, 0xD0..=0xD7]);
+    let found: Vec<usize> = (0..bytes.len() - 1)
+        .filter(|at| is_restart(&bytes[*at..at + 2]))
+        .collect();
+    let (first, second) = (found[0], found[1]);
+    let mut swapped = bytes.clone();
+    swapped.swap(first + 1, second + 1);
+    let one_missing = [&bytes[..first], &bytes[second..]].concat();
+    let mut other_number = bytes;
+    other_number[first + 1] ^= 4;
+    for damaged in [swapped, one_missing, other_number] {
+        let error = refused("a.jpg", &damaged, Decoder::Image);
+        assert!(error.contains("restart markers"), "{error}");
+    }
+}
+
+#[test]
 fn a_table_of_paths_says_so_and_a_file_that_is_no_table_too() {
     let bytes = std::fs::read(fixtures().join("pictures/paths.parquet")).unwrap();
     let error = refused("a.parquet", &bytes, Decoder::Image);
