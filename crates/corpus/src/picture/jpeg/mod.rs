@@ -7,10 +7,12 @@
 
 mod bits;
 mod frame;
+mod kind;
 mod scan;
 
 use bits::{Bits, Huffman};
 use frame::Frame;
+pub(super) use kind::unread;
 use scan::Scan;
 
 /// Why a file is not read.
@@ -128,7 +130,9 @@ fn scan(state: &mut State, header: &[u8], data: &[u8]) -> Result<usize, Fault> {
     }
     let mut bits = Bits::new(data);
     scan.walk(frame, &state.dc, &state.ac, state.restart, &mut bits)
-        .ok_or("it is cut or damaged: its codes or its restart markers are not those of its pixels")?;
+        .ok_or(
+            "it is cut or damaged: its codes or its restart markers are not those of its pixels",
+        )?;
     let (used, spare) = bits.finish();
     if spare > SPARE {
         let reason =
