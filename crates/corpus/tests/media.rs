@@ -372,6 +372,11 @@ fn kinds_that_are_not_read_are_named() {
         ("a.wav", b"RIFX\0\0\0\x04WAVE", Decoder::Speech, "RIFX"),
         ("a.wav", b"\0\0\0\x18ftypM4A ", Decoder::Speech, "M4A"),
         ("a.mp3", b"\xFF\xF1\x50\x80", Decoder::Speech, "AAC"),
+        ("a.aac", b"\xFF\xF1\x50\x80", Decoder::Speech, "AAC"),
+        ("a.au", b".snd\0\0\0\x18", Decoder::Speech, "Sun's"),
+        ("a.snd", b".snd\0\0\0\x18", Decoder::Speech, "Sun's"),
+        ("a.m4a", b"\0\0\0\x18ftypM4A ", Decoder::Speech, "M4A"),
+        ("a.mka", b"\x1A\x45\xDF\xA3", Decoder::Speech, "Matroska"),
         ("a.png", b"\0\0\0\x1cftypavif", Decoder::Image, "Avif"),
     ] {
         let error = refused(name, bytes, decode);
