@@ -230,6 +230,16 @@ def kinds_of_pictures():
     pyarrow.parquet.write_table(paths, out / "paths.parquet")
 
 
+def odd_tables():
+    """Tables that no picture is read from: bytes of one length, and no rows."""
+    import pyarrow
+    import pyarrow.parquet
+
+    for name, kind, values in [("fixed", pyarrow.binary(4), [b"1234"]), ("empty", pyarrow.binary(), [])]:
+        table = pyarrow.table({"image": pyarrow.array(values, kind)})
+        pyarrow.parquet.write_table(table, HERE / f"{name}.parquet")
+
+
 def kinds_of_bmp():
     """BMPs that Pillow reads and does not write, and its luma of each."""
     import struct
@@ -279,5 +289,6 @@ if __name__ == "__main__":
     sounds()
     kinds_of_pictures()
     kinds_of_bmp()
+    odd_tables()
     versions = pictures() | speech()
     (HERE / "VERSIONS").write_text("".join(f"{n} {v}\n" for n, v in versions.items()))

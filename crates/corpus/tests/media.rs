@@ -317,10 +317,12 @@ fn a_table_of_paths_says_so_and_a_file_that_is_no_table_too() {
         "{error}"
     );
     assert!(error.contains("`image.bytes`"), "{error}");
+    let more = [bytes.as_slice(), b"trailer"].concat();
     let encrypted = [&bytes[..bytes.len() - 4], b"PARE"].concat();
     for (bytes, what) in [
         (&b"<html>"[..], "its first bytes are not `PAR1`"),
         (&bytes[..bytes.len() - 1], "it is cut"),
+        (&more, "7 bytes follow the `PAR1` at its end"),
         (&encrypted, "an encrypted table"),
     ] {
         let error = refused("a.parquet", bytes, Decoder::Image);
@@ -328,6 +330,36 @@ fn a_table_of_paths_says_so_and_a_file_that_is_no_table_too() {
             error.contains("`a.parquet`") && error.contains(what),
             "{error}"
         );
+    }
+}
+
+#[test]
+fn a_table_of_another_type_and_a_file_without_a_chunk_are_named() {
+    for (table, what) in [
+        ("fixed", "`image` of the type FIXED_LEN_BYTE_ARRAY"),
+        ("empty", "no whole chunk"),
+    ] {
+        let bytes = std::fs::read(fixtures().join(format!("{table}.parquet"))).unwrap();
+        let error = refused("a.parquet", &bytes, Decoder::Image);
+        assert!(
+            error.contains("`a.parquet`") && error.contains(what),
+            "{error}"
+        );
+    }
+    let error = refused("a.txt", b"", Decoder::Text);
+    assert!(
+        error.contains("`a.txt`") && error.contains("no whole chunk"),
+        "{error}"
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let paths = ["b.txt", "a.txt", "c.txt"].map(|name| dir.path().join(name));
+    for path in &paths {
+        std::fs::write(path, "").unwrap();
+    }
+    for (count, what) in [(2, "`a.txt` and `b.txt`"), (3, "`a.txt` and 2 other files")] {
+        let error = common::chunks(&paths[..count], common::params(Decoder::Text, 1, 2));
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(what), "{error}");
     }
 }
 
