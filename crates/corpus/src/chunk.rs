@@ -60,6 +60,25 @@ impl Chunk {
         Ok(pieces)
     }
 
+    /// Refuses a source without a chunk, by the names of what was decoded.
+    fn check_any(
+        &self,
+        files: &BTreeMap<String, PathBuf>,
+        available: usize,
+    ) -> Result<(), CorpusError> {
+        let offset = self.0.offset;
+        if self.0.count.is_some() || available > offset {
+            return Ok(());
+        }
+        let chosen = select(files, &self.0.decode)?;
+        let files = match chosen[..] {
+            [(first, _), (second, _)] => format!("`{first}` and `{second}`"),
+            [(first, _), _, ..] => format!("`{first}` and {} other files", chosen.len() - 1),
+            _ => format!("`{}`", chosen[0].0),
+        };
+        Err(CorpusError::NoChunk { files, offset })
+    }
+
     /// Cuts a picture, or only counts it where it can't be among the chosen.
     fn picture(&self, name: &str, bytes: &[u8], pieces: &mut Pieces) -> Result<(), CorpusError> {
         let p = &self.0;
@@ -176,6 +195,7 @@ impl Stage for Chunk {
         let files = inputs.one("source")?.dir("files")?;
         let pieces = self.pieces(files, context)?;
         let p = &self.0;
+        self.check_any(files, pieces.available)?;
         let numbers = cut::choose(pieces.available, p.offset, p.count, p.order, p.seed)?;
         let chosen: Vec<&Piece> = numbers.iter().map(|i| &pieces.made[*i]).collect();
         let header = Header {

@@ -51,9 +51,6 @@ pub(crate) fn choose(
     seed: u64,
 ) -> Result<Vec<usize>, CorpusError> {
     let rest = available.saturating_sub(offset);
-    if rest == 0 && count.is_none() {
-        return Err(CorpusError::NoChunk { offset });
-    }
     let count = count.unwrap_or(rest);
     if count > rest || rest == 0 {
         return Err(CorpusError::TooFew {

@@ -84,8 +84,10 @@ pub enum CorpusError {
         count: usize,
     },
     /// What the source was decoded to is shorter than a chunk.
-    #[error("the source has no whole chunk from number {offset} on")]
+    #[error("there is no whole chunk from number {offset} on in {files}")]
     NoChunk {
+        /// The files that were decoded.
+        files: String,
         /// First chunk that may be taken.
         offset: usize,
     },

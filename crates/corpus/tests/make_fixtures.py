@@ -230,10 +230,65 @@ def kinds_of_pictures():
     pyarrow.parquet.write_table(paths, out / "paths.parquet")
 
 
+def odd_tables():
+    """Tables that no picture is read from: bytes of one length, and no rows."""
+    import pyarrow
+    import pyarrow.parquet
+
+    for name, kind, values in [("fixed", pyarrow.binary(4), [b"1234"]), ("empty", pyarrow.binary(), [])]:
+        table = pyarrow.table({"image": pyarrow.array(values, kind)})
+        pyarrow.parquet.write_table(table, HERE / f"{name}.parquet")
+
+
+def kinds_of_bmp():
+    """BMPs that Pillow reads and does not write, and its luma of each."""
+    import struct
+
+    import numpy
+    import PIL.Image
+
+    out = HERE / "pictures"
+    root = HERE.parents[3] / "assets/nano/eval/image"
+    rgb = PIL.Image.open(root / "coffee.png").convert("RGB").crop((150, 80, 215, 121))
+    width, height = rgb.size
+
+    def write(name, bits, compression, data, between=b""):
+        offset = 54 + len(between)
+        header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, compression, len(data), 0, 0, 0, 0)
+        file = b"BM" + struct.pack("<IHHI", offset + len(data), 0, 0, offset) + header + between + data
+        (out / name).write_bytes(file)
+        luma = numpy.asarray(PIL.Image.open(out / name).convert("L"))
+        luma.tofile(out / f"{name}.luma")
+
+    # One channel goes through all its values in the first rows.
+    samples = numpy.asarray(rgb)[::-1].astype("uint16").copy()
+    samples[0], samples[1] = numpy.arange(65)[:, None] * 4 % 256, numpy.arange(65)[:, None] * 8 % 256
+    red, green, blue = (samples[..., i] for i in range(3))
+    rows = numpy.zeros((height, 66), "<u2")
+    rows[:, :65] = red >> 3 << 10 | green >> 3 << 5 | blue >> 3
+    write("555.bmp", 16, 0, rows.tobytes())
+    rows[:, :65] = red >> 3 << 11 | green >> 2 << 5 | blue >> 3
+    write("565.bmp", 16, 3, rows.tobytes(), struct.pack("<III", 0xF800, 0x7E0, 0x1F))
+
+    palette = b"".join(bytes([i, 255 - i, i * 7 % 256, 0]) for i in range(256))
+    indexes = numpy.asarray(rgb.convert("L"))[::-1]
+
+    # A run, 33 pixels as they are, and two runs of one pixel.
+    rows = b"".join(
+        bytes([30, int(row[0]), 0, 33]) + row[30:63].tobytes() + bytes([0, 1, int(row[63]), 1, int(row[64]), 0, 0])
+        for row in indexes
+    )
+    write("runs-8-bits.bmp", 8, 1, rows + b"\0\1", palette)
+    rows = b"".join(bytes([60, int(row[0]), 0, 5]) + row[60:63].tobytes() + b"\0\0\0" for row in indexes)
+    write("runs-4-bits.bmp", 4, 2, rows + b"\0\1", palette[: 16 * 4])
+
+
 if __name__ == "__main__":
     HERE.mkdir(exist_ok=True)
     archives()
     sounds()
     kinds_of_pictures()
+    kinds_of_bmp()
+    odd_tables()
     versions = pictures() | speech()
     (HERE / "VERSIONS").write_text("".join(f"{n} {v}\n" for n, v in versions.items()))

@@ -194,6 +194,121 @@ fn a_jpeg_that_was_cut_and_closed_is_refused() {
 }
 
 #[test]
+fn restart_markers_of_a_jpeg_have_their_order() {
+    let bytes = std::fs::read(fixtures().join("pictures/restarts.jpg")).unwrap();
+    let is_restart = |pair: &[u8]| matches!(pair, [0xFF, 0xD0..=0xD7]);
+    let found: Vec<usize> = (0..bytes.len() - 1)
+        .filter(|at| is_restart(&bytes[*at..at + 2]))
+        .collect();
+    let (first, second) = (found[0], found[1]);
+    let mut swapped = bytes.clone();
+    swapped.swap(first + 1, second + 1);
+    let one_missing = [&bytes[..first], &bytes[second..]].concat();
+    let mut other_number = bytes;
+    other_number[first + 1] ^= 4;
+    for damaged in [swapped, one_missing, other_number] {
+        let error = refused("a.jpg", &damaged, Decoder::Image);
+        assert!(error.contains("restart markers"), "{error}");
+    }
+}
+
+/// A file of one gray pixel and an opacity, with another tag.
+fn tiff_with(tag: u16, value: u16) -> Vec<u8> {
+    let tags = [
+        (256, 1),
+        (257, 1),
+        (258, 8),
+        (259, 1),
+        (262, 1),
+        (273, 8),
+        (277, 1),
+        (278, 1),
+        (279, 1),
+        (tag, value),
+    ];
+    let mut out = b"II\x2A\0\x0A\0\0\0\x07\0".to_vec();
+    let mut tags = tags.to_vec();
+    tags.sort_unstable();
+    out.extend((tags.len() as u16).to_le_bytes());
+    for (tag, value) in tags {
+        out.extend([tag, 3, 1, 0, value, 0].map(u16::to_le_bytes).concat());
+    }
+    out.extend([0; 4]);
+    out
+}
+
+#[test]
+fn a_tiff_that_pil_would_turn_or_divide_by_its_opacity_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.tif");
+    std::fs::write(&path, tiff_with(274, 1)).unwrap();
+    assert_eq!(decoded(&path, Decoder::Image, 1).unwrap(), [7]);
+    for (tag, value, what) in [(274, 6, "`Orientation`"), (338, 1, "opacity")] {
+        let error = refused("a.tif", &tiff_with(tag, value), Decoder::Image);
+        assert!(
+            error.contains("`a.tif` can't be decoded") && error.contains(what),
+            "{error}"
+        );
+        assert!(error.contains("convert it to 8-bit PNG"), "{error}");
+    }
+}
+
+#[test]
+fn a_run_length_bmp_that_leaves_pixels_out_is_refused() {
+    let bytes = std::fs::read(fixtures().join("pictures/runs-8-bits.bmp")).unwrap();
+    let pixels = 54 + 256 * 4;
+    let change = |at: usize, to: &[u8]| {
+        let mut other = bytes.clone();
+        other[pixels + at..pixels + at + to.len()].copy_from_slice(to);
+        other
+    };
+    let end_of_row = change(0, &[0, 0]);
+    let end = change(0, &[0, 1]);
+    let delta = change(0, &[0, 2]);
+    let short = change(0, &[29]);
+    let long = change(0, &[66]);
+    for other in [end_of_row, end, delta, short, long] {
+        let error = refused("a.bmp", &other, Decoder::Image);
+        assert!(error.contains("leaves pixels out"), "{error}");
+        assert!(error.contains("convert it to 8-bit PNG"), "{error}");
+    }
+    let mut masks = std::fs::read(fixtures().join("pictures/565.bmp")).unwrap();
+    masks[54..66].copy_from_slice(&[0, 0x0F, 0, 0, 0xF0, 0, 0, 0, 0x0F, 0, 0, 0]);
+    let error = refused("a.bmp", &masks, Decoder::Image);
+    assert!(error.contains("a BMP of 16 bits"), "{error}");
+}
+
+#[test]
+fn kinds_of_jpeg_and_tiff_that_are_not_read_are_named() {
+    let bytes = std::fs::read(fixtures().join("420.jpg")).unwrap();
+    let frame = bytes.windows(2).position(|w| w == [0xFF, 0xC0]).unwrap();
+    let change = |at: usize, to: u8| {
+        let mut other = bytes.clone();
+        other[frame + at] = to;
+        other
+    };
+    let mut no_height = change(5, 0);
+    no_height[frame + 6] = 0;
+    for (name, bytes, what) in [
+        ("a.jpg", change(1, 0xC3), "a lossless JPEG"),
+        ("a.jpg", change(1, 0xC5), "a hierarchical JPEG"),
+        ("a.jpg", change(1, 0xC9), "a JPEG with arithmetic codes"),
+        ("a.jpg", change(1, 0xCA), "a JPEG with arithmetic codes"),
+        ("a.jpg", change(4, 12), "a JPEG with 12 bits a sample"),
+        ("a.jpg", no_height, "height is given behind"),
+        ("a.tif", b"II\x2B\0\x08\0\0\0".to_vec(), "BigTIFF"),
+        ("a.tif", b"MM\0\x2B\0\x08\0\0".to_vec(), "BigTIFF"),
+    ] {
+        let error = refused(name, &bytes, Decoder::Image);
+        assert!(
+            error.contains(&format!("`{name}` can't be decoded")) && error.contains(what),
+            "{error}"
+        );
+        assert!(error.contains("convert it to 8-bit PNG"), "{error}");
+    }
+}
+
+#[test]
 fn a_table_of_paths_says_so_and_a_file_that_is_no_table_too() {
     let bytes = std::fs::read(fixtures().join("pictures/paths.parquet")).unwrap();
     let error = refused("a.parquet", &bytes, Decoder::Image);
@@ -202,10 +317,12 @@ fn a_table_of_paths_says_so_and_a_file_that_is_no_table_too() {
         "{error}"
     );
     assert!(error.contains("`image.bytes`"), "{error}");
+    let more = [bytes.as_slice(), b"trailer"].concat();
     let encrypted = [&bytes[..bytes.len() - 4], b"PARE"].concat();
     for (bytes, what) in [
         (&b"<html>"[..], "its first bytes are not `PAR1`"),
         (&bytes[..bytes.len() - 1], "it is cut"),
+        (&more, "7 bytes follow the `PAR1` at its end"),
         (&encrypted, "an encrypted table"),
     ] {
         let error = refused("a.parquet", bytes, Decoder::Image);
@@ -213,6 +330,36 @@ fn a_table_of_paths_says_so_and_a_file_that_is_no_table_too() {
             error.contains("`a.parquet`") && error.contains(what),
             "{error}"
         );
+    }
+}
+
+#[test]
+fn a_table_of_another_type_and_a_file_without_a_chunk_are_named() {
+    for (table, what) in [
+        ("fixed", "`image` of the type FIXED_LEN_BYTE_ARRAY"),
+        ("empty", "no whole chunk"),
+    ] {
+        let bytes = std::fs::read(fixtures().join(format!("{table}.parquet"))).unwrap();
+        let error = refused("a.parquet", &bytes, Decoder::Image);
+        assert!(
+            error.contains("`a.parquet`") && error.contains(what),
+            "{error}"
+        );
+    }
+    let error = refused("a.txt", b"", Decoder::Text);
+    assert!(
+        error.contains("`a.txt`") && error.contains("no whole chunk"),
+        "{error}"
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let paths = ["b.txt", "a.txt", "c.txt"].map(|name| dir.path().join(name));
+    for path in &paths {
+        std::fs::write(path, "").unwrap();
+    }
+    for (count, what) in [(2, "`a.txt` and `b.txt`"), (3, "`a.txt` and 2 other files")] {
+        let error = common::chunks(&paths[..count], common::params(Decoder::Text, 1, 2));
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(what), "{error}");
     }
 }
 
@@ -257,6 +404,11 @@ fn kinds_that_are_not_read_are_named() {
         ("a.wav", b"RIFX\0\0\0\x04WAVE", Decoder::Speech, "RIFX"),
         ("a.wav", b"\0\0\0\x18ftypM4A ", Decoder::Speech, "M4A"),
         ("a.mp3", b"\xFF\xF1\x50\x80", Decoder::Speech, "AAC"),
+        ("a.aac", b"\xFF\xF1\x50\x80", Decoder::Speech, "AAC"),
+        ("a.au", b".snd\0\0\0\x18", Decoder::Speech, "Sun's"),
+        ("a.snd", b".snd\0\0\0\x18", Decoder::Speech, "Sun's"),
+        ("a.m4a", b"\0\0\0\x18ftypM4A ", Decoder::Speech, "M4A"),
+        ("a.mka", b"\x1A\x45\xDF\xA3", Decoder::Speech, "Matroska"),
         ("a.png", b"\0\0\0\x1cftypavif", Decoder::Image, "Avif"),
     ] {
         let error = refused(name, bytes, decode);

@@ -10,7 +10,7 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::jpeg::Fault;
-use super::{gray, named, whole};
+use super::{bmp, gray, kind, named, whole};
 use crate::chunk_params::Patch;
 use crate::error::CorpusError;
 use crate::guard::guarded;
@@ -46,7 +46,10 @@ fn other(named: Named<'_>, format: ImageFormat, bytes: &[u8]) -> Result<Gray, Co
         return Err(too_large(named, width.into(), height.into()));
     }
     decoder.set_limits(limits()).map_err(|e| fault(named, &e))?;
-    let picture = image::DynamicImage::from_decoder(decoder).map_err(|e| fault(named, &e))?;
+    let mut picture = image::DynamicImage::from_decoder(decoder).map_err(|e| fault(named, &e))?;
+    if format == ImageFormat::Bmp {
+        bmp::round_down(bytes, &mut picture);
+    }
     let pixels = gray::luma(picture).ok_or_else(|| named.unread("floating-point samples"))?;
     Ok(Gray {
         width: width as usize,
@@ -95,7 +98,12 @@ fn format<'f>(file: &'f str, bytes: &[u8]) -> Result<(Named<'f>, ImageFormat), C
                 return Err(named(file, "picture").unread(found));
             }
         };
-        return Ok((named(file, name), format));
+        let named = named(file, name);
+        let unread = guarded(named, || Ok(kind::unread(format, bytes)))?;
+        return unread.map_or(Ok((named, format)), |found| Err(named.unread(found)));
+    }
+    if kind::is_big_tiff(bytes) {
+        return Err(named(file, "TIFF").unread("a TIFF with 64-bit offsets (BigTIFF)"));
     }
     let reason = match bytes {
         [] => "it is empty",

@@ -1,8 +1,10 @@
 //! Pictures to 8-bit grayscale patches: PNG, JPEG, WebP, GIF, BMP and TIFF, also in Parquet tables.
 
+mod bmp;
 mod decode;
 mod gray;
 mod jpeg;
+mod kind;
 mod patch;
 mod table;
 mod whole;

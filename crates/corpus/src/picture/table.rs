@@ -17,6 +17,8 @@ use crate::error::CorpusError;
 use crate::guard::guarded;
 use crate::named::{Named, refuse_pointer};
 
+/// Bytes at the end of a file among which the mark of its end is looked for.
+const TAIL: u64 = 1 << 16;
 /// Rows that are in memory at once.
 const BATCH: usize = 32;
 
@@ -85,17 +87,25 @@ fn check_ends(named: Named<'_>, file: &mut std::fs::File, path: &Path) -> Result
     let mut head = Vec::new();
     file.take(1024).read_to_end(&mut head).map_err(io)?;
     refuse_pointer(named.file, &head)?;
-    let mut tail = [0; 4];
-    if head.len() >= 12 {
-        file.seek(SeekFrom::End(-4)).map_err(io)?;
-        file.read_exact(&mut tail).map_err(io)?;
+    let length = file.seek(SeekFrom::End(0)).map_err(io)?;
+    let start = length.saturating_sub(TAIL).max(head.len().min(8) as u64);
+    let mut tail = Vec::new();
+    file.seek(SeekFrom::Start(start)).map_err(io)?;
+    file.read_to_end(&mut tail).map_err(io)?;
+    if head.starts_with(b"PARE") || tail.ends_with(b"PARE") {
+        return Err(named.unread("an encrypted table"));
     }
-    match (head.get(..4), &tail) {
-        (Some(b"PARE"), _) | (_, b"PARE") => Err(named.unread("an encrypted table")),
-        (Some(b"PAR1"), b"PAR1") => Ok(()),
-        (Some(b"PAR1"), _) => Err(named.damaged("it is cut: its last bytes are not `PAR1`")),
-        _ => Err(named.damaged("its first bytes are not `PAR1`")),
+    if !head.starts_with(b"PAR1") {
+        return Err(named.damaged("its first bytes are not `PAR1`"));
     }
+    if tail.ends_with(b"PAR1") {
+        return Ok(());
+    }
+    let end = tail.windows(4).rposition(|four| four == b"PAR1");
+    Err(named.damaged(match end.map(|at| tail.len() - at - 4) {
+        Some(more) => format!("{more} bytes follow the `PAR1` at its end"),
+        None => "it is cut: its last bytes are not `PAR1`".to_owned(),
+    }))
 }
 
 fn fault(named: Named<'_>, error: ParquetError) -> CorpusError {
@@ -207,7 +217,13 @@ impl Column {
         let level = schema.column(at).max_def_level();
         match group.get_column_reader(at).map_err(|e| fault(named, e))? {
             ColumnReader::ByteArrayColumnReader(reader) => Ok(Self { reader, level }),
-            _ => Err(named.unread("a column `image` that holds no bytes")),
+            _ => {
+                let column = schema.column(at);
+                let (path, kind) = (column.path().string(), column.physical_type());
+                Err(named.unread(format!(
+                    "a column `{path}` of the type {kind}, only of BYTE_ARRAY"
+                )))
+            }
         }
     }
 

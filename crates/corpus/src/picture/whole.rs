@@ -3,6 +3,8 @@
 use flate2::Crc;
 use image::ImageFormat;
 
+use super::bmp;
+
 /// What is wrong with a file.
 type Fault = String;
 
@@ -14,6 +16,7 @@ pub(super) fn check(format: ImageFormat, bytes: &[u8]) -> Result<(), Fault> {
         ImageFormat::Png => png(bytes),
         ImageFormat::WebP => webp(bytes),
         ImageFormat::Gif => gif(bytes),
+        ImageFormat::Bmp if bmp::is_cut(bytes) => Err(CUT.to_owned()),
         _ => Ok(()),
     }
 }

@@ -23,6 +23,12 @@ pub(super) fn decode<'n>(named: Named<'n>, bytes: &[u8]) -> Result<Mono<'n>, Cor
     let (mut common, mut sound) = (None, None);
     for chunk in Chunks::new(bytes, u32::from_be_bytes) {
         match &chunk.id {
+            b"COMM" if common.is_some() => {
+                return Err(named.unread("an AIFF with two `COMM` chunks"));
+            }
+            b"SSND" if sound.is_some() => {
+                return Err(named.unread("an AIFF with two `SSND` chunks"));
+            }
             b"COMM" => common = read_common(&bytes[chunk.start..], compressed),
             b"SSND" => sound = Some(chunk),
             _ => {}

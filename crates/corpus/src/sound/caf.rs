@@ -21,24 +21,36 @@ struct Description {
 
 /// Decodes a file that begins as a CAF file.
 pub(super) fn decode<'n>(named: Named<'n>, bytes: &[u8]) -> Result<Mono<'n>, CorpusError> {
-    let mut description = None;
+    let (mut description, mut sound) = (None, None);
     let mut at = 8;
     while let (Some(id), Some(length)) = (take::<4>(bytes, at), take(bytes, at + 4)) {
         let length = i64::from_be_bytes(length);
         let rest = bytes.get(at + 12..).unwrap_or_default();
-        if &id == b"data" {
-            let description = description
-                .ok_or_else(|| named.damaged("its data come before their description"))?;
-            let data = data(named, rest, length)?;
-            return plain(named, &description, data)?.decode(named);
-        }
-        if &id == b"desc" {
-            description = read_description(rest);
+        match &id {
+            b"desc" if description.is_some() => {
+                return Err(named.unread("a CAF with two `desc` chunks"));
+            }
+            b"data" if sound.is_some() => {
+                return Err(named.unread("a CAF with two `data` chunks"));
+            }
+            b"desc" => description = read_description(rest),
+            b"data" if description.is_none() => {
+                return Err(named.damaged("its data come before their description"));
+            }
+            b"data" => sound = Some(data(named, rest, length)?),
+            _ => {}
         }
         let next = usize::try_from(length)
             .ok()
             .and_then(|n| n.checked_add(at + 12));
-        at = next.ok_or_else(|| named.damaged("the length of a chunk is below 0"))?;
+        at = match next {
+            Some(next) => next,
+            None if sound.is_some() => break,
+            None => return Err(named.damaged("the length of a chunk is below 0")),
+        };
+    }
+    if let (Some(description), Some(data)) = (description, sound) {
+        return plain(named, &description, data)?.decode(named);
     }
     Err(named.damaged("it is cut, or has no `data` chunk"))
 }

@@ -20,11 +20,20 @@ pub(super) struct Chunks<'b> {
 impl<'b> Chunks<'b> {
     /// The chunks behind the 12 bytes that begin a RIFF or IFF file.
     pub(super) fn new(bytes: &'b [u8], length: fn([u8; 4]) -> u32) -> Self {
-        Self {
-            bytes,
-            length,
-            at: 12,
-        }
+        Self::from(bytes, length, 12)
+    }
+
+    /// The chunks from `at` on.
+    pub(super) fn from(bytes: &'b [u8], length: fn([u8; 4]) -> u32, at: usize) -> Self {
+        Self { bytes, length, at }
+    }
+
+    /// Whether whole chunks with names are all that is left.
+    pub(super) fn are_all(mut self) -> bool {
+        let bytes = self.bytes;
+        let printable = |id: &[u8]| id.iter().all(|b| matches!(b, b' '..=b'~'));
+        let fits = |chunk: &Chunk| chunk.length as usize <= bytes.len().saturating_sub(chunk.start);
+        self.all(|chunk| printable(&chunk.id) && fits(&chunk)) && self.at >= bytes.len()
     }
 }
 

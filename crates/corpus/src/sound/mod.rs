@@ -26,9 +26,9 @@ use convert::Mono;
 pub(crate) use flac::duration;
 
 /// Endings of the names of sound files, some of them of kinds that are refused by name.
-pub(crate) const ENDINGS: [&str; 14] = [
-    ".wav", ".wave", ".rf64", ".bw64", ".w64", ".aif", ".aiff", ".aifc", ".caf", ".flac", ".mp3",
-    ".ogg", ".oga", ".opus",
+pub(crate) const ENDINGS: [&str; 21] = [
+    ".wav", ".wave", ".rf64", ".bw64", ".w64", ".aif", ".aiff", ".aifc", ".caf", ".flac", ".mp2",
+    ".mp3", ".ogg", ".oga", ".opus", ".spx", ".au", ".snd", ".aac", ".m4a", ".mka",
 ];
 
 /// What the hint of an unread kind of sound advises.
@@ -104,10 +104,17 @@ fn by_ending(file: &str) -> &'static str {
     let lower = file.to_lowercase();
     let formats = [
         (".flac", "FLAC"),
+        (".mp2", "MP3"),
         (".mp3", "MP3"),
         (".ogg", "Ogg"),
         (".oga", "Ogg"),
         (".opus", "Ogg"),
+        (".spx", "Ogg"),
+        (".au", "AU"),
+        (".snd", "AU"),
+        (".aac", "AAC"),
+        (".m4a", "MP4"),
+        (".mka", "Matroska"),
         (".aif", "AIFF"),
         (".aiff", "AIFF"),
         (".aifc", "AIFF"),

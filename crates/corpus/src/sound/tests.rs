@@ -4,8 +4,11 @@ use std::path::Path;
 
 use super::*;
 
+/// Name, declared length and body of a chunk.
+type Part<'p> = (&'p [u8; 4], u32, &'p [u8]);
+
 /// A file of chunks that begins with `head`, whose length field says `length` or what is right.
-fn container(head: &[u8; 12], length: Option<u32>, chunks: &[(&[u8; 4], u32, &[u8])]) -> Vec<u8> {
+fn container(head: &[u8; 12], length: Option<u32>, chunks: &[Part<'_>]) -> Vec<u8> {
     let big_endian = head.starts_with(b"FORM");
     let number = |n: u32| {
         if big_endian {
@@ -159,6 +162,47 @@ fn a_length_that_the_writer_did_not_know_means_all_that_follows() {
     ];
     let found = decoded("a.wav", &container(RIFF, None, &chunks)).unwrap();
     assert!(found.is_empty(), "{found:?}");
+}
+
+#[test]
+fn a_wav_with_two_sounds_or_formats_is_refused() {
+    let (format, data) = (format(1, 1, 16_000, 16), bytes_of(&SAMPLES));
+    let (fmt, sound): (Part<'_>, Part<'_>) = ((b"fmt ", 16, &format), (b"data", 8, &data));
+    let list: Part<'_> = (b"LIST", 3, b"abc");
+    let two = |what: &str| format!("a WAV with two `{what}` chunks");
+    for (chunks, what) in [
+        (vec![fmt, fmt, sound], two("fmt ")),
+        (vec![fmt, sound, list, fmt], two("fmt ")),
+        (vec![fmt, sound, sound], two("data")),
+        (vec![fmt, list, sound, list, sound], two("data")),
+        (vec![fmt, (b"data", 0, b""), sound], two("data")),
+        (
+            vec![fmt, (b"data", 0, &data)],
+            "declares 0 bytes and has 8 bytes behind it".to_owned(),
+        ),
+    ] {
+        let error = refused("a.wav", &container(RIFF, None, &chunks));
+        assert!(error.contains(&what), "{error}");
+    }
+    let chunks = [
+        fmt,
+        (b"LIST", 20, b"data\x08\0\0\0fmt \x08\0\0\0abcd"),
+        sound,
+    ];
+    let found = decoded("a.wav", &container(RIFF, None, &chunks)).unwrap();
+    assert_eq!(found, SAMPLES);
+}
+
+#[test]
+fn an_aiff_or_caf_with_two_sounds_is_refused() {
+    let aiff = fixture("s16.aiff");
+    let at = aiff.windows(4).position(|w| w == b"SSND").unwrap();
+    let error = refused("a.aiff", &[&aiff, &aiff[at..]].concat());
+    assert!(error.contains("two `SSND` chunks"), "{error}");
+    let caf = fixture("s16.caf");
+    let at = caf.windows(4).position(|w| w == b"data").unwrap();
+    let error = refused("a.caf", &[&caf, &caf[at..]].concat());
+    assert!(error.contains("two `data` chunks"), "{error}");
 }
 
 #[test]

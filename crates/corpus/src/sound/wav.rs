@@ -15,6 +15,7 @@ const FLOAT: u16 = 3;
 const A_LAW: u16 = 6;
 const MU_LAW: u16 = 7;
 const EXTENSIBLE: u16 = 0xFFFE;
+const TWO_FORMATS: &str = "a WAV with two `fmt ` chunks";
 
 /// Bytes 2 to 16 of the GUIDs that stand for format numbers: Microsoft's, and that of B-format.
 const GUIDS: [[u8; 14]; 2] = [
@@ -39,11 +40,15 @@ pub(super) fn decode<'n>(named: Named<'n>, bytes: &[u8]) -> Result<Mono<'n>, Cor
     for chunk in Chunks::new(bytes, u32::from_le_bytes) {
         match &chunk.id {
             b"ds64" => long = le64(bytes, chunk.start + 8),
+            b"fmt " if format.is_some() => return Err(named.unread(TWO_FORMATS)),
             b"fmt " => format = Some(read_format(named, bytes, &chunk)?),
             b"data" => {
                 let format =
                     format.ok_or_else(|| named.damaged("its data come before the `fmt ` chunk"))?;
                 let (data, streamed) = data(named, bytes, &chunk, long)?;
+                if !streamed {
+                    check_behind(named, bytes, chunk.start, data.len())?;
+                }
                 let sound = plain(named, &format, data)?;
                 if !streamed && data.len() % sound.frame().max(1) != 0 {
                     return Err(named.damaged("its data end inside a frame"));
@@ -54,6 +59,32 @@ pub(super) fn decode<'n>(named: Named<'n>, bytes: &[u8]) -> Result<Mono<'n>, Cor
         }
     }
     Err(named.damaged("it is cut, or has no `data` chunk"))
+}
+
+/// Refuses what makes it unclear which sound a file holds: more of it, or bytes that nothing describes
+/// behind a sound that has no length.
+fn check_behind(
+    named: Named<'_>,
+    bytes: &[u8],
+    start: usize,
+    length: usize,
+) -> Result<(), CorpusError> {
+    let end = (start + length).next_multiple_of(2);
+    let behind = || Chunks::from(bytes, u32::from_le_bytes, end);
+    for chunk in behind() {
+        match &chunk.id {
+            b"fmt " => return Err(named.unread(TWO_FORMATS)),
+            b"data" => return Err(named.unread("a WAV with two `data` chunks")),
+            _ => {}
+        }
+    }
+    if length == 0 && !behind().are_all() {
+        let found = bytes.len() - start;
+        return Err(named.unread(format!(
+            "a WAV whose `data` chunk declares 0 bytes and has {found} bytes behind it that are no chunk"
+        )));
+    }
+    Ok(())
 }
 
 fn read_format(named: Named<'_>, bytes: &[u8], chunk: &Chunk) -> Result<Format, CorpusError> {

@@ -1,5 +1,8 @@
 //! Bits of a scan, and the codes that they make.
 
+/// The first of the eight restart markers.
+const RESTART: u8 = 0xD0;
+
 /// The bits between two markers.
 pub(super) struct Bits<'b> {
     data: &'b [u8],
@@ -7,6 +10,8 @@ pub(super) struct Bits<'b> {
     buffer: u64,
     /// Valid bits of the buffer, at its low end.
     count: u32,
+    /// Restart markers so far.
+    restarts: usize,
 }
 
 impl<'b> Bits<'b> {
@@ -16,6 +21,7 @@ impl<'b> Bits<'b> {
             at: 0,
             buffer: 0,
             count: 0,
+            restarts: 0,
         }
     }
 
@@ -58,8 +64,10 @@ impl<'b> Bits<'b> {
         Some(symbol)
     }
 
-    /// Goes behind the restart marker that must be next.
+    /// Goes behind the restart marker that must be next; they are numbered from 0 to 7, over and over.
     pub(super) fn restart(&mut self) -> Option<()> {
+        let next = RESTART + (self.restarts % 8) as u8;
+        self.restarts += 1;
         self.fill();
         let spare = self.count / 8;
         self.count = 0;
@@ -67,7 +75,7 @@ impl<'b> Bits<'b> {
             self.at += 1;
         }
         match self.data.get(self.at..self.at + 2)? {
-            [0xFF, 0xD0..=0xD7] if spare == 0 => self.at += 2,
+            [0xFF, marker] if *marker == next && spare == 0 => self.at += 2,
             _ => return None,
         }
         Some(())

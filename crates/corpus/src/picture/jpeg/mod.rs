@@ -1,15 +1,18 @@
 //! Whether a JPEG is whole: every block of every scan has its codes, and no codes are left over.
 //!
 //! JPEG has no checksum, and decoders fill what is missing with gray without a word, even strict ones
-//! where a cut file was closed with an end marker. Damage nearly always moves the codes behind it, so
-//! that they end too early or too late. What this walk decodes are only the lengths of codes.
+//! where a cut file was closed with an end marker. What this walk decodes are only the lengths of codes:
+//! a cut makes them end too early, and missing restart markers are seen. Other damage is often not
+//! seen: codes fall back into step after a changed bit, and many bits are not codes but values.
 
 mod bits;
 mod frame;
+mod kind;
 mod scan;
 
 use bits::{Bits, Huffman};
 use frame::Frame;
+pub(super) use kind::unread;
 use scan::Scan;
 
 /// Why a file is not read.
@@ -30,8 +33,8 @@ impl<T: ToString> From<T> for Fault {
 const CUT: &str = "it is cut";
 /// Scans that a picture may have, as its decoder allows.
 const MOST_SCANS: usize = 100;
-/// Bytes that may be left over behind a scan: some encoders write one or two too many.
-const SPARE: usize = 3;
+/// Bytes that may be left over behind a scan: some cameras write one too many.
+const SPARE: usize = 1;
 
 /// Tables and frame so far.
 #[derive(Default)]
@@ -127,7 +130,9 @@ fn scan(state: &mut State, header: &[u8], data: &[u8]) -> Result<usize, Fault> {
     }
     let mut bits = Bits::new(data);
     scan.walk(frame, &state.dc, &state.ac, state.restart, &mut bits)
-        .ok_or("it is cut or damaged: its codes end before its pixels do")?;
+        .ok_or(
+            "it is cut or damaged: its codes or its restart markers are not those of its pixels",
+        )?;
     let (used, spare) = bits.finish();
     if spare > SPARE {
         let reason =
