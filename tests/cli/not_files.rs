@@ -68,7 +68,7 @@ fn a_named_pipe_in_the_place_of_the_report_makes_way() {
 fn values_of_a_stage_that_are_no_text_name_the_output() {
     let env = TestEnv::of(
         "version: 1\nmatrix: { m: { output: 'list:m.txt' } }\nstages:\n  \
-         list: { run: { command: { program: [printf, 'a\\377'], stdout: m.txt, outputs: [m.txt] } } }\n  \
+         list: { run: { command: { program: [sh, -c, 'printf a\\\\377 > m.txt'], outputs: [m.txt] } } }\n  \
          each: { over: [m], needs: { list: list }, run: { command: { program: [cp, list/m.txt, '${m}'], outputs: ['${m}'] } } }\n",
     );
     let output = env.cpipe(&["run"]);
