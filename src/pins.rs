@@ -6,12 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::path::Path;
 
 use cpipe_engine::cache::write_atomically;
 use cpipe_engine::digest::{Algorithm, Pin};
+use cpipe_engine::regular;
 use cpipe_engine::spec::{PinLine, SourceEntry, SpecError};
 
-use crate::error::CliError;
+use crate::error::{CliError, Kind};
 use crate::session::Session;
 
 /// What stands for a digest that nobody has filled in.
@@ -43,7 +45,19 @@ pub(crate) fn declare(session: &Session, wanted: &BTreeMap<String, Pin>) -> Resu
         text.replace_range(span, &new);
     }
     check(session, &text, wanted)?;
-    write_atomically(&session.path, text.as_bytes())?;
+    replace(&session.path, &session.text, &text)
+}
+
+/// Writes the file anew, unless somebody has edited it since it was read: hashing takes a while.
+fn replace(path: &Path, before: &str, after: &str) -> Result<(), CliError> {
+    if regular::read(path)? != before.as_bytes() {
+        let message = format!(
+            "{} was changed while its sources were read, and nothing was written to it",
+            path.display()
+        );
+        return Err(CliError::new(Kind::Spec, &message, Some("run it again")));
+    }
+    write_atomically(path, after.as_bytes())?;
     Ok(())
 }
 
@@ -270,5 +284,22 @@ fn algorithm(pin: &Pin) -> &'static str {
     match pin.algorithm {
         Algorithm::Blake3 => "blake3",
         Algorithm::Sha256 => "sha256",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edit_that_was_made_meanwhile_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipeline.yaml");
+        std::fs::write(&path, "edited").unwrap();
+        let refused = replace(&path, "read", "pinned").unwrap_err();
+        assert_eq!(refused.kind.exit_code(), 10);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "edited");
+        replace(&path, "edited", "pinned").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "pinned");
     }
 }

@@ -9,7 +9,7 @@ use cpipe_engine::plan::{self, Workspace};
 use cpipe_engine::records::{History, RunInfo};
 use cpipe_engine::seen::Seen;
 use cpipe_engine::spec::{self, Options, PendingAxis, Pipeline, SourceEntry};
-use cpipe_engine::{Cache, EngineError, Manifest};
+use cpipe_engine::{Cache, EngineError, Manifest, regular};
 use petgraph::graph::NodeIndex;
 
 use crate::cli::{PipelineArgs, Selection};
@@ -156,8 +156,9 @@ impl Session {
         let Ok(path) = self.cache.blobs.verified(artifact.digest) else {
             return Ok(None);
         };
-        let text = std::fs::read_to_string(&path).map_err(|e| EngineError::io("read", &path, e))?;
-        Ok(Some(text))
+        let bytes = std::fs::read(&path).map_err(|e| EngineError::io("read", &path, e))?;
+        let name = format!("{}:{}", dag[index].label(), pending.output);
+        text_of(&name, bytes).map(Some)
     }
 
     /// The nodes of stages that write axes which are not known yet.
@@ -295,14 +296,18 @@ pub(crate) fn open_cache(args: &PipelineArgs) -> Result<Cache, CliError> {
 }
 
 fn read_pipeline(path: &Path) -> Result<String, CliError> {
-    let bytes = std::fs::read(path).map_err(|e| {
-        let message = format!("cannot read {}: {e}", path.display());
+    let bytes = regular::read(path).map_err(|error| {
         let hint = "run cpipe in the folder of a pipeline.yaml, or name one with --file";
-        CliError::new(Kind::Spec, &message, Some(hint))
+        CliError::new(Kind::Spec, &error.to_string(), Some(hint))
     })?;
+    let name = path.display().to_string();
+    text_of(&name, bytes)
+}
+
+fn text_of(name: &str, bytes: Vec<u8>) -> Result<String, CliError> {
     String::from_utf8(bytes).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
-        let message = format!("{} is not UTF-8 text (byte {at})", path.display());
+        let message = format!("{name} is not UTF-8 text (byte {at})");
         CliError::new(Kind::Spec, &message, None)
     })
 }

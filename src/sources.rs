@@ -1,6 +1,7 @@
 //! cpipe.lock: finding out what remote sources are before a run, remembering what local ones were after it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,6 +10,7 @@ use cpipe_engine::lock::{LocalSource, Lock, Locked};
 use cpipe_engine::places::Places;
 use cpipe_engine::run::Summary;
 use cpipe_engine::spec::{Pipeline, SourceEntry, SpecError};
+use cpipe_engine::{EngineError, regular};
 use indicatif::{ProgressBar, ProgressStyle};
 use petgraph::graph::NodeIndex;
 
@@ -23,10 +25,12 @@ pub(crate) fn lock_path(root: &Path) -> PathBuf {
 /// Reads cpipe.lock; none is an empty one.
 pub(crate) fn read_lock(root: &Path) -> Result<Lock, CliError> {
     let path = lock_path(root);
-    let text = match std::fs::read_to_string(&path) {
+    let text = match regular::read_text(&path) {
         Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Lock::default()),
-        Err(e) => return Err(cpipe_engine::EngineError::io("read", &path, e).into()),
+        Err(EngineError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+            return Ok(Lock::default());
+        }
+        Err(error) => return Err(error.into()),
     };
     Lock::parse(&text).map_err(|error| CliError::spec(&path, &text, &[error]))
 }

@@ -41,6 +41,17 @@ pub(crate) fn update(pipeline: &PipelineArgs, args: &UpdateArgs) -> Result<u8, C
     Ok(0)
 }
 
+/// A source that is gone has no other digest: by its name that is an error, else it is said.
+fn say_gone(name: &str, path: &Path, fate: &str, args: &UpdateArgs) -> Result<String, CliError> {
+    let gone = format!("it is gone from {}, and {fate}", path.display());
+    if args.sources.iter().any(|asked| asked == name) {
+        let message = format!("source `{name}`: {gone}");
+        let hint = "put it back, or correct its path";
+        return Err(CliError::new(Kind::Spec, &message, Some(hint)));
+    }
+    Ok(format!("{name}: {gone}\n"))
+}
+
 fn unreadable(name: &str, error: &EngineError) -> CliError {
     let message = format!("source `{name}` has no digest: {error}");
     let hint = "put it back, correct its path, or name the sources to update";
@@ -59,6 +70,9 @@ fn update_local<'s>(
     for (name, entry) in chosen {
         let Some(path) = entry.path() else { continue };
         match &entry.pin {
+            Some(_) if is_gone(path) => {
+                text.push_str(&say_gone(name, path, "it stays as declared", args)?);
+            }
             Some(pin) => {
                 let digest = session.stats.digest(path, pin.algorithm);
                 let found = digest.map_err(|error| unreadable(name, &error))?;
@@ -68,12 +82,14 @@ fn update_local<'s>(
                     wanted.insert((*name).clone(), found);
                 }
             }
-            None if args.pin => {
-                let found = to_pin(session, name, path)?;
-                writeln!(text, "{name}: pinned, {found}")
-                    .expect("writing to a string does not fail");
-                wanted.insert((*name).clone(), found);
-            }
+            None if args.pin => match to_pin(session, name, path)? {
+                Some(found) => {
+                    writeln!(text, "{name}: pinned, {found}")
+                        .expect("writing to a string does not fail");
+                    wanted.insert((*name).clone(), found);
+                }
+                None => text.push_str(&say_gone(name, path, "no run has seen it", args)?),
+            },
             None if args.sources.contains(name) => {
                 text.push_str(&unpinned(session, name, path)?);
             }
@@ -84,18 +100,19 @@ fn update_local<'s>(
     Ok(follow)
 }
 
-/// What a source is; once it is gone, what it was.
-fn to_pin(session: &Session, name: &str, path: &Path) -> Result<Pin, CliError> {
+/// What a source is; once it is gone, what it was, if a run has seen it.
+fn to_pin(session: &Session, name: &str, path: &Path) -> Result<Option<Pin>, CliError> {
     // Behind the digest a text may say more of what entered the key.
     let last = || {
         let text = session.workspace().last_seen(path)?;
         text.split(' ').next()?.parse().ok()
     };
-    if let (true, Some(pin)) = (is_gone(path), last()) {
-        return Ok(pin);
+    if is_gone(path) {
+        return Ok(last());
     }
     let digest = session.stats.digest(path, Algorithm::Blake3);
-    digest.map_err(|error| unreadable(name, &error))
+    let found = digest.map_err(|error| unreadable(name, &error))?;
+    Ok(Some(found))
 }
 
 /// Which sources have no digest, and what gives them one.

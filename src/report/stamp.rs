@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::Read;
 use std::path::Path;
 
-use cpipe_engine::Digest;
+use cpipe_engine::{Digest, regular};
 use serde_json::json;
 
 use crate::session::Session;
@@ -46,8 +46,10 @@ impl Stamp {
     /// Whether the page at `path` has this stamp.
     pub(super) fn is_on(&self, path: &Path) -> bool {
         let mut head = Vec::new();
-        let read =
-            std::fs::File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head));
+        let Ok(file) = regular::open(path) else {
+            return false;
+        };
+        let read = file.take(HEAD).read_to_end(&mut head);
         read.is_ok() && String::from_utf8_lossy(&head).contains(&self.to_string())
     }
 }

@@ -153,6 +153,52 @@ fn copies_of_local_files_go_before_what_was_computed_from_them() {
     assert_eq!(env.read("outputs/size.txt").trim(), "3000000");
 }
 
+/// Makes a run's record what it is after `kill -9`: no end, no table.
+fn kill(env: &TestEnv) {
+    for (name, bytes) in env.files("cache/v1/runs") {
+        if !name.ends_with(".json") {
+            continue;
+        }
+        let mut record: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        record["state"] = "running".into();
+        record["table"] = serde_json::Value::Null;
+        env.write(&format!("cache/v1/runs/{name}"), record.to_string());
+    }
+}
+
+#[test]
+fn what_a_killed_run_finished_stays() {
+    let env = TestEnv::commands();
+    env.run(&["make"]).assert_executed(&["make"]);
+    kill(&env);
+    take(&env, "", "0.001");
+    let said = env.cpipe(&["gc", "--dry-run"]);
+    assert!(
+        said.text().contains(" of pipeline.yaml, 1 results\n"),
+        "{}",
+        said.text()
+    );
+    env.cpipe(&["gc"]).assert_code(0);
+    env.run(&[]).assert_executed(&["join"]);
+}
+
+#[test]
+fn what_a_run_made_that_was_killed_before_the_last_whole_one_goes() {
+    let env = TestEnv::commands();
+    env.run(&[]).assert_done();
+    kill(&env);
+    env.replace("pipeline.yaml", "word: hello", "word: bye");
+    env.run(&[]).assert_done();
+    take(&env, "", "0.001");
+    let said = env.cpipe(&["gc"]);
+    assert!(
+        said.text().starts_with("freed: 2 results"),
+        "{}",
+        said.text()
+    );
+    env.run(&[]).assert_executed(&[]);
+}
+
 #[test]
 fn records_of_earlier_versions_are_read() {
     let env = commands_with_old_results();

@@ -15,6 +15,7 @@ mod graph;
 mod interrupt;
 mod layout;
 mod moves;
+mod not_files;
 mod pins;
 mod plan;
 mod published;

@@ -90,12 +90,47 @@ fn a_source_that_is_not_there_is_named_with_what_there_is() {
 }
 
 #[test]
-fn a_missing_source_is_an_error_and_changes_nothing() {
+fn a_source_that_is_gone_stays_as_declared_and_holds_up_no_other() {
     let env = TestEnv::study();
-    let before = env.read("pipeline.yaml");
+    let pin = |env: &TestEnv| {
+        let text = env.read("pipeline.yaml");
+        let line = text.lines().find(|line| line.contains("eval/text:"));
+        line.unwrap().to_owned()
+    };
+    let before = pin(&env);
+    env.write("more.txt", "one\n");
+    let zeros = "0".repeat(64);
+    let more = format!("\n  more: {{ path: more.txt, blake3: \"{zeros}\" }}");
+    env.replace("pipeline.yaml", &before, &format!("{before}{more}"));
     env.remove("assets/nano/eval/text");
-    let output = env.cpipe(&["update"]);
-    output.assert_code(10);
-    assert_eq!(env.read("pipeline.yaml"), before);
-    assert_shown!(env, output);
+    let named = env.cpipe(&["update", "eval/text", "more"]);
+    let told = &named.assert_code(10).stderr;
+    assert!(
+        told.contains("source `eval/text`: it is gone from "),
+        "{told}"
+    );
+    assert!(told.contains("and it stays as declared"), "{told}");
+    assert!(env.read("pipeline.yaml").contains(&zeros));
+    for args in [&["update"][..], &["update", "--pin"]] {
+        let output = env.cpipe(args);
+        let text = output.assert_code(0).text();
+        assert!(text.contains("eval/text: it is gone from "), "{text}");
+    }
+    assert_eq!(pin(&env), before);
+    assert!(!env.read("pipeline.yaml").contains(&zeros));
+}
+
+#[test]
+fn a_source_that_no_run_has_seen_is_not_pinned_and_holds_up_no_other() {
+    let env = TestEnv::of(
+        "version: 1\nsources: { gone: { path: gone.txt }, here: { path: here.txt } }\nstages:\n  \
+         here: { run: { download: { source: here } } }\n",
+    );
+    env.write("here.txt", "one\n");
+    let output = env.cpipe(&["update", "--pin"]);
+    let text = output.assert_code(0).text();
+    assert!(text.contains("here: pinned, blake3:"), "{text}");
+    assert!(text.contains("and no run has seen it"), "{text}");
+    assert_eq!(env.read("pipeline.yaml").matches("blake3: ").count(), 1);
+    env.cpipe(&["update", "--pin", "gone"]).assert_code(10);
 }

@@ -24,6 +24,7 @@ pub mod places;
 pub mod plan;
 pub mod policy;
 pub mod records;
+pub mod regular;
 pub mod run;
 pub mod seen;
 pub mod select;

@@ -12,6 +12,7 @@ use std::path::Path;
 use super::Options;
 use super::error::SpecError;
 use super::file::{is_name, not_a_name, read_map, text_of};
+use super::text_at;
 use super::tree::{self, Key, Node, Value};
 use super::values::{check_repeats, check_value};
 use super::vars::cell_of;
@@ -247,15 +248,8 @@ fn values_of(
         }
         (Value::List(values), _) => Ok(values.clone()),
         (_, [(key, place)]) if key.text == "file" => {
-            let path = root.join(text_of(place)?);
-            let text = std::fs::read_to_string(&path).map_err(|e| {
-                let message = format!(
-                    "cannot read the values of axis `{name}` from {}: {e}",
-                    path.display()
-                );
-                SpecError::at(place.span.clone(), message)
-            })?;
-            listed(name, &text, place)
+            let what = format!("the values of axis `{name}`");
+            listed(name, &text_at(root, place, &what)?, place)
         }
         (_, [(key, place)]) if key.text == "output" => {
             let text = text_of(place)?;
@@ -289,6 +283,8 @@ fn values_of(
 
 /// A JSON or YAML list, else one value per line; blank lines and `#` comments are passed over.
 fn listed(name: &str, text: &str, place: &Node) -> Result<Vec<Node>, SpecError> {
+    // The byte order mark that some editors put first belongs to no value.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let values = match tree::parse_value(text) {
         Ok(Node {
             value: Value::List(values),

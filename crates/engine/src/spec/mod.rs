@@ -36,8 +36,10 @@ pub use remote::{HubSource, RepoKind, Take, Unpack, UrlSource, without_query};
 pub use report::{REPORT, ReportSpec};
 pub use source::{Location, PinLine, SourceEntry};
 
+use crate::error::EngineError;
 use crate::graph::Graph;
 use crate::lock::Lock;
+use crate::regular;
 use crate::stage::Stage;
 
 /// What the command line says besides the file.
@@ -138,6 +140,20 @@ pub fn load(
 /// Reads a YAML text as `T`, with positions in its errors.
 pub(crate) fn from_text<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, SpecError> {
     de::from_tree(&tree::parse(text)?)
+}
+
+/// The text of the file that `place` names; `what` says what is read there.
+fn text_at(root: &Path, place: &tree::Node, what: &str) -> Result<String, SpecError> {
+    let path = root.join(file::text_of(place)?);
+    regular::read_text(&path).map_err(|error| {
+        let message = match error {
+            EngineError::Io { source, .. } => {
+                format!("cannot read {what} from {}: {source}", path.display())
+            }
+            other => format!("cannot read {what}: {other}"),
+        };
+        SpecError::at(place.span.clone(), message)
+    })
 }
 
 /// Errors as they stand in the file, those about the command line first, each once.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::error::SpecError;
 use super::file::{check_keys, text_of, texts};
+use super::text_at;
 use super::tree::Node;
 use super::vars::Scope;
 use crate::graph::Graph;
@@ -117,14 +118,7 @@ impl Reader<'_, '_> {
     fn words_or_file(&self, node: &Node) -> Result<String, SpecError> {
         match node.entries() {
             [] => self.words(node),
-            [(key, place)] if key.text == "file" => {
-                let path = self.root.join(text_of(place)?);
-                std::fs::read_to_string(&path).map_err(|e| {
-                    let message =
-                        format!("cannot read the report's text from {}: {e}", path.display());
-                    SpecError::at(place.span.clone(), message)
-                })
-            }
+            [(key, place)] if key.text == "file" => text_at(self.root, place, "the report's text"),
             [(key, _), ..] => {
                 let message = format!("unknown key `{}` in `text`", key.text);
                 let error = SpecError::at(key.span.clone(), message);

@@ -15,6 +15,9 @@ pub enum Fault {
     /// Neither file, folder nor link; such a thing is never opened.
     #[error("is {0}, and only files, folders and links are stored")]
     Special(&'static str),
+    /// Something else where cpipe reads a file of the user's.
+    #[error("is {0}, and a file is expected there")]
+    NotFile(&'static str),
     /// A link that leads to no place inside.
     #[error("is a link to `{to}`, which {}", words(*.astray))]
     Link {
@@ -43,15 +46,12 @@ impl Fault {
         if kind.is_symlink() {
             return Self::Linked;
         }
-        Self::Special(if kind.is_fifo() {
-            "a named pipe"
-        } else if kind.is_socket() {
-            "a socket"
-        } else if kind.is_dir() {
-            "a folder"
-        } else {
-            "a device"
-        })
+        Self::Special(name_of(kind))
+    }
+
+    /// The same for a file that is only read.
+    pub(crate) fn in_place_of_file(kind: FileType) -> Self {
+        Self::NotFile(name_of(kind))
     }
 
     /// What a user can do about it.
@@ -59,10 +59,23 @@ impl Fault {
         match self {
             Self::Name => "rename it",
             Self::Special(_) => "remove it, or make it elsewhere",
+            Self::NotFile(_) => "put a file in its place, or name another path",
             Self::Link { .. } | Self::Linked => {
                 "remove the link, or put what it should lead to in its place"
             }
         }
+    }
+}
+
+fn name_of(kind: FileType) -> &'static str {
+    if kind.is_fifo() {
+        "a named pipe"
+    } else if kind.is_socket() {
+        "a socket"
+    } else if kind.is_dir() {
+        "a folder"
+    } else {
+        "a device"
     }
 }
 

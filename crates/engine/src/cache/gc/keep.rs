@@ -7,7 +7,7 @@ use crate::action::ActionKey;
 use crate::cache::walk::manifests_by_key;
 use crate::error::EngineError;
 use crate::manifest::Manifest;
-use crate::records::{self, Latest, RunInfo, RunRecord};
+use crate::records::{self, Latest, NodeState, RunInfo, RunRecord};
 
 /// What a result has cost, in seconds for each megabyte that it occupies, to count as dear.
 ///
@@ -90,8 +90,8 @@ impl Kept {
     }
 }
 
-/// The runs that stay and every key in their tables: the latest of each pipeline file, profile and
-/// `--set`, and those with a name.
+/// The runs that stay and the keys of what they found or made: the latest of each pipeline file,
+/// profile and `--set` with those that were killed since, and those with a name.
 fn runs(
     cache: &Cache,
     options: &GcOptions,
@@ -108,15 +108,27 @@ fn runs(
         } = run.info.clone();
         let is_trial = !options.keep_sets && !overrides.is_empty();
         let seen = seen.entry((file, profile, overrides)).or_insert(0);
+        let is_late = *seen < options.keep_runs.max(1);
         *seen += usize::from(run.table.is_some());
-        if name.is_some() || (*seen <= options.keep_runs.max(1) && !is_trial) {
-            let before = Latest::of_run(cache, &run);
-            keys.extend(before.iter().map(|(_, key)| key));
-            let results = before.iter().count();
+        if name.is_some() || (is_late && !is_trial) {
+            let own = keys_of(cache, &run);
+            let results = own.len();
+            keys.extend(own);
             kept.push(KeptRun { run, results });
         }
     }
     Ok((kept, keys))
+}
+
+/// What a run found up to date. One that was killed has no table: what it executed counts.
+fn keys_of(cache: &Cache, run: &RunRecord) -> BTreeSet<ActionKey> {
+    if run.table.is_some() {
+        let latest = Latest::of_run(cache, run);
+        return latest.iter().map(|(_, key)| key).collect();
+    }
+    let nodes = records::nodes(cache, run).into_iter();
+    let done = nodes.filter(|node| node.state == NodeState::Executed);
+    done.filter_map(|node| node.key).collect()
 }
 
 /// All that these results rest on, by the digests of their inputs.

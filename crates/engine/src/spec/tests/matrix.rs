@@ -87,6 +87,20 @@ fn values_come_from_a_file() {
 }
 
 #[test]
+fn a_byte_order_mark_belongs_to_no_value() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "version: 1\nmatrix: { step: { file: steps } }\n\
+                stages: { a: { over: [step], run: { make: { count: '${step}' } } } }\n";
+    for values in ["1\r\n2\r\n", "# steps\n1\n2\n", "[1, 2]", "- 1\n- 2\n"] {
+        std::fs::write(dir.path().join("steps"), format!("\u{feff}{values}")).unwrap();
+        let options = Options::default();
+        let found = load(dir.path(), text, &options, &FakeRegistry::default());
+        let found = nodes(&found.unwrap_or_else(|e| panic!("{e:?}")));
+        assert_eq!(found, ["a[step=1] \"\"1", "a[step=2] \"\"2"], "{values}");
+    }
+}
+
+#[test]
 fn values_that_a_stage_writes_are_waited_for() {
     let text = "version: 1\nmatrix: { part: { output: 'split:out.txt' } }\nstages:\n  \
                 split: { run: { make: {} } }\n  each: { over: [part], run: { make: {} } }\n  \
