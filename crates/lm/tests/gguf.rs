@@ -326,19 +326,19 @@ fn tensors_that_cannot_be_are_refused() {
 
 #[test]
 fn tensors_have_the_names_of_the_file() {
-    let wide = |bytes: &[u8], name: &[u8]| {
+    let narrow = |bytes: &[u8], name: &[u8], columns| {
         let mut bytes = bytes.to_vec();
         let at = bytes.windows(name.len()).position(|w| w == name).unwrap() + name.len() + 4;
-        bytes[at] = 32;
+        bytes[at] = columns;
         refusal(&bytes).unwrap()
     };
-    let error = wide(&fixture(), b"blk.0.ffn_up.weight");
+    let error = narrow(&fixture(), b"blk.0.ffn_up.weight", 32);
     let expected = "tensor `blk.0.ffn_up.weight` has shape";
     assert!(error.contains(expected), "{error}");
     let mixtral = std::fs::read(
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gguf-mixtral/model.gguf"),
     );
-    let error = wide(&mixtral.unwrap(), b"blk.0.ffn_up_exps.weight");
+    let error = narrow(&mixtral.unwrap(), b"blk.0.ffn_up_exps.weight", 16);
     let expected = "tensor `blk.0.ffn_up_exps.weight` has shape";
     assert!(error.contains(expected), "{error}");
 }
