@@ -57,6 +57,7 @@ pub(crate) const COMMON: &[Known] = &[
     Any("_attn_implementation"),
     Any("_attn_implementation_autoset"),
     Any("_attn_implementation_internal"),
+    Any("use_flash_attn"),
     Any("use_flash_attention"),
     Any("use_flash_attention_2"),
     Any("_flash_attn_2_enabled"),
