@@ -15,6 +15,16 @@ pub enum LmError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The operating system refused to read a file of an input.
+    #[error("cannot read `{file}` of `{role}`: {source}")]
+    Unreadable {
+        /// Name inside the source's folder.
+        file: String,
+        /// Input role that it belongs to.
+        role: &'static str,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// A folder lacks a file that is needed.
     #[error("no `{file}` among the files of `{role}`: found {found}")]
     MissingFile {
@@ -70,6 +80,15 @@ impl LmError {
     pub(crate) fn io(path: &Path, source: io::Error) -> Self {
         Self::Io {
             path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// Wraps an I/O error with the file's name in its source: where it lies in the cache tells a user nothing.
+    pub(crate) fn unreadable(file: &str, role: &'static str, source: io::Error) -> Self {
+        Self::Unreadable {
+            file: file.to_owned(),
+            role,
             source,
         }
     }

@@ -24,6 +24,7 @@ const KNOWN: &[Known] = &[
     // Not read since version 4 of Transformers.
     Known::Same("n_ctx", "n_positions"),
     Known::Any("predict_special_tokens"),
+    Known::Any("n_special"),
     // The head for other tasks.
     Known::Any("summary_activation"),
     Known::Any("summary_first_dropout"),

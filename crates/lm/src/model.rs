@@ -346,8 +346,23 @@ fn find(keys: &mut Keys) -> Result<(&'static str, Builder), String> {
     // Transformers goes by this one.
     match keys.value("model_type") {
         Some(other) if other != kind => Err(keys.wrong("model_type", &other, kind)),
-        _ => Ok((architecture, build)),
+        _ => check_code(keys, architecture).map(|()| (architecture, build)),
     }
+}
+
+/// Refuses code beside a model that has a class of another name for it. Code with a class of the same name
+/// computes the same in another way; it is not run here, nor by Transformers unless it is asked to.
+fn check_code(keys: &mut Keys, architecture: &str) -> Result<(), String> {
+    let Some(code) = keys.value("auto_map") else {
+        return Ok(());
+    };
+    let class = &code["AutoModelForCausalLM"];
+    let name = class.as_str().and_then(|path| path.rsplit('.').next());
+    if class.is_null() || name == Some(architecture) {
+        return Ok(());
+    }
+    let expected = format!("{architecture}, because code beside a model is never run");
+    Err(keys.wrong("auto_map.AutoModelForCausalLM", class, &expected))
 }
 
 /// The embedding of each id, one row under the other.

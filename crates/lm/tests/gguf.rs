@@ -69,7 +69,7 @@ fn what_is_not_supported_is_named() {
     assert!(error.contains("GGUF version 1, expected 2 or 3"), "{error}");
     let error = told(b"blk.0.attn_q.weight", b"blk.0.attn_x.weight");
     assert!(
-        error.contains("`model.layers.0.self_attn.q_proj.weight` of shape [64, 64] is missing"),
+        error.contains("tensor `blk.0.attn_q.weight` of shape [64, 64] is missing"),
         "{error}"
     );
     // Its type stands behind the name, the number of dimensions and two dimensions: 8 is Q8_0, 10 Q2_K.
@@ -186,6 +186,11 @@ fn scalings_of_positions_are_read_as_llama_cpp_reads_them() {
         yarn.contains("`llama.rope.scaling.type` is \"yarn\", expected none or linear"),
         "{yarn}"
     );
+    for key in ["llama.rope.scaling.factor", "llama.rope.scale_linear"] {
+        let below = with(&[(key, Is::Float(-2.0))]).unwrap_err();
+        let expected = format!("`{key}` is -2.0, expected a number above 0");
+        assert!(below.contains(&expected), "{below}");
+    }
     let two = [
         ("llama.rope.scaling.factor", Is::Float(4.0)),
         ("llama.rope.scale_linear", Is::Float(2.0)),
@@ -213,6 +218,10 @@ fn keys_are_honoured_passed_over_for_a_reason_or_refused_by_name() {
         ("llama.attention.value_length", Is::Whole(16)),
         ("llama.expert_used_count", Is::Whole(0)),
         ("split.count", Is::Whole(1)),
+        ("mradermacher.quantize_version", Is::Text("2")),
+        ("general.parameter_count", Is::Whole(7)),
+        ("general.source_url", Is::Text("x")),
+        ("general.quantized_by", Is::Text("x")),
     ] {
         assert_eq!(with(key, value), Ok(plain.clone()), "{key}");
     }
@@ -310,7 +319,42 @@ fn tensors_that_cannot_be_are_refused() {
     let bias = with(b"blk.0.attn_norm.weight", b"blk.0.attn_q_norm.bias");
     let error = refusal(&bias).unwrap();
     assert!(
-        error.contains("input_layernorm.weight") && error.contains("missing"),
+        error.contains("`blk.0.attn_norm.weight`") && error.contains("missing"),
         "{error}"
     );
+}
+
+#[test]
+fn tensors_have_the_names_of_the_file() {
+    let narrow = |bytes: &[u8], name: &[u8], columns| {
+        let mut bytes = bytes.to_vec();
+        let at = bytes.windows(name.len()).position(|w| w == name).unwrap() + name.len() + 4;
+        bytes[at] = columns;
+        refusal(&bytes).unwrap()
+    };
+    let error = narrow(&fixture(), b"blk.0.ffn_up.weight", 32);
+    let expected = "tensor `blk.0.ffn_up.weight` has shape";
+    assert!(error.contains(expected), "{error}");
+    let mixtral = std::fs::read(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gguf-mixtral/model.gguf"),
+    );
+    let error = narrow(&mixtral.unwrap(), b"blk.0.ffn_up_exps.weight", 16);
+    let expected = "tensor `blk.0.ffn_up_exps.weight` has shape";
+    assert!(error.contains(expected), "{error}");
+}
+
+#[test]
+fn the_rotation_of_llama_3_is_named_and_not_to_be_ignored() {
+    let (from, to) = (b"output_norm.weight", b"rope_freqs.weight");
+    let mut rotation = fixture();
+    let at = rotation.windows(from.len()).position(|w| w == from);
+    let at = at.unwrap();
+    rotation[at - 8..at].copy_from_slice(&(to.len() as u64).to_le_bytes());
+    rotation.splice(at..at + from.len(), to.iter().copied());
+    let error = refusal(&rotation).unwrap();
+    assert!(
+        error.contains("`rope_freqs.weight` scales the rotation of positions, as in Llama 3.1"),
+        "{error}"
+    );
+    assert!(!error.contains("ignore"), "{error}");
 }

@@ -259,6 +259,26 @@ fn ids_are_those_of_the_file() {
 }
 
 #[test]
+fn tokens_have_ids_of_their_own() {
+    let mut file = byte_level(|_| false);
+    file["model"]["vocab"]["b"] = file["model"]["vocab"]["a"].clone();
+    let error = read(&file).err().unwrap();
+    assert_has(&error, &["\"a\" and \"b\" of `model.vocab` have one id"]);
+}
+
+#[test]
+fn tokens_within_words_that_are_not_there_are_named() {
+    let mut file = byte_level(|_| false);
+    file["model"]["continuing_subword_prefix"] = "##".into();
+    let error = refusal(&file, "ab");
+    assert_has(&error, &["no token for \"##b\" (1 such characters)"]);
+    assert!(!error.contains("unk_token"), "{error}");
+    file["model"]["continuing_subword_prefix"] = Value::Null;
+    file["model"]["end_of_word_suffix"] = "</w>".into();
+    assert_has(&refusal(&file, "ab"), &["no token for \"b</w>\""]);
+}
+
+#[test]
 fn merges_make_tokens_of_the_vocabulary() {
     for merge in [json!(["a", "b"]), json!("a b")] {
         let mut file = byte_level(|_| false);
@@ -308,4 +328,13 @@ fn what_is_no_tokenizer_is_named() {
         &["not a tokenizer"],
     );
     assert_has(&told("[]"), &["not a dictionary"]);
+    assert_has(&told("\u{feff}{}"), &["byte order mark"]);
+    std::fs::remove_file(&path).unwrap();
+    let error = ChunkTokenizer::read(&path, Mapping::Mask7);
+    let error = error.map(drop).unwrap_err().to_string();
+    assert_has(&error, &["cannot read `tokenizer.json` of `tokenizer`"]);
+    assert!(
+        !error.contains(&dir.path().display().to_string()),
+        "{error}"
+    );
 }

@@ -15,8 +15,8 @@ const ACTIVATIONS: [(&str, Activation); 4] = [
     ("gelu_pytorch_tanh", Activation::GeluTanh),
 ];
 
-/// Keys that the forward pass does not depend on: none but those that every architecture knows.
-pub(super) const KNOWN: &[Known] = &[];
+/// Keys that the forward pass does not depend on: how long it was trained.
+pub(super) const KNOWN: &[Known] = &[Known::Any("num_steps")];
 
 const ROPE: RopeKeys = RopeKeys {
     base: &["rotary_emb_base", "rope_theta"],

@@ -9,17 +9,22 @@ use serde_json::{Map, Value};
 /// What Python writes for numbers that JSON does not have.
 const NOT_FINITE: [&[u8]; 3] = [b"-Infinity", b"Infinity", b"NaN"];
 
+/// What some editors put in front of a text in UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Reads a file's text. A number that is not finite comes out as its text.
 ///
 /// # Errors
 /// What is wrong, with line and column.
 pub(crate) fn parse(text: &[u8]) -> Result<Value, String> {
+    refuse_mark(text)?;
     let once: Result<Once, _> = serde_json::from_slice(&quoted(text));
     once.map(|value| value.0).map_err(|e| e.to_string())
 }
 
 /// Refuses what only Python reads, for readers that take JSON alone.
 pub(crate) fn parse_strictly(text: &[u8]) -> Result<Value, String> {
+    refuse_mark(text)?;
     let once: Result<Once, _> = serde_json::from_slice(text);
     once.map(|value| value.0).map_err(|e| {
         if parse(text).is_ok() {
@@ -28,6 +33,17 @@ pub(crate) fn parse_strictly(text: &[u8]) -> Result<Value, String> {
             e.to_string()
         }
     })
+}
+
+/// Python does not read it either.
+fn refuse_mark(text: &[u8]) -> Result<(), String> {
+    if text.starts_with(MARK) {
+        return Err(
+            "it begins with a byte order mark (bytes ef bb bf): save it as UTF-8 without one"
+                .into(),
+        );
+    }
+    Ok(())
 }
 
 /// The text with quotes around numbers that are not finite.
@@ -147,5 +163,13 @@ mod tests {
         let error = parse(b"{\"a\": 1,\n").unwrap_err();
         assert!(error.contains("line 2 column 0"), "{error}");
         assert!(parse(&vec![b'['; 100_000]).is_err());
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_named() {
+        for read in [parse, parse_strictly] {
+            let error = read("\u{feff}{}".as_bytes()).unwrap_err();
+            assert!(error.contains("byte order mark"), "{error}");
+        }
     }
 }

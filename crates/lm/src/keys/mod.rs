@@ -48,6 +48,8 @@ pub(crate) struct Keys {
     within: String,
     /// What a key is called in the file, where it is not called so.
     spelled: BTreeMap<String, String>,
+    /// What the user said to ignore.
+    ignored: BTreeSet<String>,
 }
 
 impl Keys {
@@ -59,6 +61,7 @@ impl Keys {
             read: BTreeSet::new(),
             within: String::new(),
             spelled: BTreeMap::new(),
+            ignored: ignore.clone(),
         }
     }
 
@@ -72,6 +75,21 @@ impl Keys {
         Self {
             within: format!("{of}."),
             ..Self::new(values, &BTreeSet::new())
+        }
+    }
+
+    /// The same of a key here, without those that the user said to ignore by their dotted names.
+    pub(crate) fn inner(&self, key: &str, values: Map<String, Value>) -> Self {
+        let start = format!("{key}.");
+        let ignored = self.ignored.iter().filter_map(|k| k.strip_prefix(&start));
+        let spelled = self.spelled.iter();
+        let spelled = spelled.filter_map(|(k, name)| Some((k.strip_prefix(&start)?, name)));
+        Self {
+            within: format!("{}.", self.name(key)),
+            spelled: spelled
+                .map(|(k, name)| (k.to_owned(), name.clone()))
+                .collect(),
+            ..Self::new(values, &ignored.map(str::to_owned).collect())
         }
     }
 

@@ -84,8 +84,8 @@ fn settings(keys: &mut Keys) -> Result<Keys, String> {
         }
     };
     match value {
-        None => Ok(Keys::nested(key, serde_json::Map::new())),
-        Some(Value::Object(map)) => Ok(Keys::nested(&keys.name(key), map)),
+        None => Ok(keys.inner(key, serde_json::Map::new())),
+        Some(Value::Object(map)) => Ok(keys.inner(key, map)),
         Some(other) => Err(keys.wrong(key, &other, "a dictionary")),
     }
 }
@@ -104,7 +104,10 @@ fn factor(settings: &mut Keys) -> Result<f64, String> {
         None => Ok(1.0),
         Some(kind) if kind == "default" => Ok(1.0),
         Some(kind) if kind == "linear" => {
-            let factor = settings.number_if("factor")?.unwrap_or_default();
+            let Some(factor) = settings.number_if("factor")? else {
+                let name = settings.name("factor");
+                return Err(format!("`{name}` is missing, expected a number above 0"));
+            };
             if factor > 0.0 && factor.is_finite() {
                 return Ok(factor);
             }

@@ -78,6 +78,23 @@ fn what_is_ignored_is_as_if_it_were_not_there() {
     assert_eq!(read.finish(&[]), Ok(()));
 }
 
+#[test]
+fn what_is_ignored_inside_a_key_has_its_dotted_name() {
+    let read = |ignore: &[&str]| {
+        let Value::Object(map) = json!({"rope_scaling": {"factor": 4.0, "beta": 1}}) else {
+            unreachable!()
+        };
+        let ignore = ignore.iter().map(|key| (*key).to_owned()).collect();
+        ROPE.read(&mut Keys::new(map, &ignore))
+    };
+    let error = read(&["beta", "factor"]).unwrap_err();
+    assert!(error.contains("`rope_scaling.factor` is 4.0"), "{error}");
+    let error = read(&["rope_scaling.factor"]).unwrap_err();
+    assert!(error.contains("`rope_scaling.beta` is 1"), "{error}");
+    let rope = read(&["rope_scaling.factor", "rope_scaling.beta"]);
+    assert_eq!(rope.map(|rope| rope.factor), Ok(1.0));
+}
+
 const ROPE: RopeKeys = RopeKeys {
     base: &["rope_theta"],
     default_base: 10_000.0,
@@ -157,7 +174,7 @@ fn rotations_that_are_not_computed_are_refused_by_name() {
         ),
         (
             json!({"rope_scaling": {"type": "linear"}}),
-            "`rope_scaling.factor` is 0.0, expected a number above 0",
+            "`rope_scaling.factor` is missing, expected a number above 0",
         ),
         (
             json!({"rope_parameters": {"full_attention": {"rope_type": "default"}}}),

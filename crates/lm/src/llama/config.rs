@@ -81,8 +81,6 @@ impl Family {
 }
 
 const KNOWN: &[Known] = &[
-    // Its older name in Llama's files.
-    Known::Same("max_sequence_length", "max_position_embeddings"),
     // A window is taken as one whatever this says; only Qwen2 reads it.
     Known::Any("use_sliding_window"),
     Known::Any("max_window_layers"),
@@ -94,7 +92,11 @@ const MIXTRAL_KNOWN: &[Known] = &[
     Known::Any("use_sliding_window"),
 ];
 
-const QWEN2_KNOWN: &[Known] = &[Known::Only("qkv_bias", &["true"])];
+const QWEN2_KNOWN: &[Known] = &[
+    Known::Only("qkv_bias", &["true"]),
+    // Positions of pictures, which it has none of.
+    Known::Only("use_mrope", &["false"]),
+];
 
 /// What the forward pass needs to know, under Hugging Face's names.
 #[derive(Clone, Debug)]

@@ -67,18 +67,16 @@ fn absent(tokenizer: &Tokenizer, text: &str) -> Option<String> {
         ModelWrapper::WordPiece(_) | ModelWrapper::WordLevel(_) => return None,
     };
     let has = |token: &str| model.token_to_id(token).is_some();
-    let mut known: BTreeMap<char, bool> = BTreeMap::new();
-    let mut lost: BTreeMap<char, usize> = BTreeMap::new();
+    let mut known: BTreeMap<String, bool> = BTreeMap::new();
+    let mut lost: BTreeMap<String, usize> = BTreeMap::new();
     for (piece, _) in pieces(tokenizer, text) {
-        for character in piece.chars() {
-            let mut buffer = [0; 4];
-            let written = &*character.encode_utf8(&mut buffer);
-            let fallback = || by_bytes && written.bytes().all(|b| has(&format!("<0x{b:02X}>")));
-            if !*known
-                .entry(character)
-                .or_insert_with(|| has(written) || fallback())
-            {
-                *lost.entry(character).or_default() += 1;
+        for unit in units(model, &piece) {
+            let fallback = || by_bytes && unit.bytes().all(|b| has(&format!("<0x{b:02X}>")));
+            let is_known = known.get(&unit).copied();
+            let is_known = is_known.unwrap_or_else(|| has(&unit) || fallback());
+            known.insert(unit.clone(), is_known);
+            if !is_known {
+                *lost.entry(unit).or_default() += 1;
             }
         }
     }
@@ -86,10 +84,9 @@ fn absent(tokenizer: &Tokenizer, text: &str) -> Option<String> {
         return None;
     }
     let in_bytes = is_byte_level(tokenizer);
-    let named = |(character, count): (&char, &usize)| match byte_of(*character).filter(|_| in_bytes)
-    {
+    let named = |(unit, count): (&String, &usize)| match byte_of(unit).filter(|_| in_bytes) {
         Some(byte) => format!("byte {byte:#04x} ({count} such characters)"),
-        None => format!("{character:?} ({count} such characters)"),
+        None => format!("{} ({count} such characters)", quoted(unit)),
     };
     let mut list: Vec<String> = lost.iter().take(LISTED).map(named).collect();
     if lost.len() > LISTED {
@@ -102,6 +99,36 @@ fn absent(tokenizer: &Tokenizer, text: &str) -> Option<String> {
     ))
 }
 
+/// What the model looks up for each character of a piece before it merges any.
+fn units(model: &ModelWrapper, piece: &str) -> Vec<String> {
+    let (before, behind) = match model {
+        ModelWrapper::BPE(bpe) if bpe.ignore_merges && bpe.token_to_id(piece).is_some() => {
+            return Vec::new();
+        }
+        ModelWrapper::BPE(bpe) => (&bpe.continuing_subword_prefix, &bpe.end_of_word_suffix),
+        _ => (&None, &None),
+    };
+    let text = |part: &Option<String>, is_there: bool| {
+        let part = part.as_deref().filter(|_| is_there);
+        part.unwrap_or_default().to_owned()
+    };
+    let unit = |(at, character): (usize, char)| {
+        let is_last = at + character.len_utf8() == piece.len();
+        let (before, behind) = (text(before, at > 0), text(behind, is_last));
+        format!("{before}{character}{behind}")
+    };
+    piece.char_indices().map(unit).collect()
+}
+
+/// A character between single quotes, more of them between double ones.
+fn quoted(unit: &str) -> String {
+    let mut characters = unit.chars();
+    match (characters.next(), characters.next()) {
+        (Some(only), None) => format!("{only:?}"),
+        _ => format!("{unit:?}"),
+    }
+}
+
 fn is_byte_level(tokenizer: &Tokenizer) -> bool {
     let parts = settings(tokenizer);
     parts
@@ -111,9 +138,14 @@ fn is_byte_level(tokenizer: &Tokenizer) -> bool {
 
 /// The byte for which a character stands in vocabularies of type `ByteLevel`: printable ones stand for
 /// themselves, the others are numbered from 256.
-fn byte_of(character: char) -> Option<u8> {
+fn byte_of(unit: &str) -> Option<u8> {
     let is_printable = |b: &u8| matches!(b, 33..=126 | 161..=172 | 174..);
-    let code = u32::from(character);
+    let mut characters = unit.chars();
+    let code = u32::from(
+        characters
+            .next()
+            .filter(|_| characters.as_str().is_empty())?,
+    );
     match u8::try_from(code) {
         Ok(byte) => is_printable(&byte).then_some(byte),
         Err(_) => (0..=u8::MAX)
@@ -181,13 +213,26 @@ fn part(tokenizer: &Tokenizer, text: &str, ids: &[u32], decoded: &str) -> String
     }
     let encoded = tokenizer.encode_char_offsets(decoded, false);
     if encoded.is_ok_and(|encoding| encoding.get_ids() == ids) {
-        return "its model has the same tokens for both, because it has none for some of the text (`unk_token`); take \
-                a tokenizer with a token for every byte"
-            .into();
+        return unknown(tokenizer);
     }
     let kind = kinds(tokenizer, "decoder");
     format!(
         "its decoder{kind} does not undo what the other parts do; set one that does in a copy of tokenizer.json"
+    )
+}
+
+/// Why a model has the same tokens for two texts.
+fn unknown(tokenizer: &Tokenizer) -> String {
+    let model = serde_json::to_value(tokenizer.get_model()).unwrap_or_default();
+    let named = ["unk_token", "unk_id"]
+        .into_iter()
+        .find(|key| !model[*key].is_null());
+    let why = match named {
+        Some(key) => format!("has none for some of the text (`{key}` stands for that)"),
+        None => "leaves out text for which it has none (it has no `unk_token`)".into(),
+    };
+    format!(
+        "its model has the same tokens for both, because it {why}; take a tokenizer with a token for every byte"
     )
 }
 

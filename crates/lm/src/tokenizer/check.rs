@@ -1,6 +1,8 @@
 //! What a tokenizer.json must not hold: keys that the library would pass over, and settings that make two
 //! runs differ.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 use tokenizers::Tokenizer;
 use tokenizers::normalizers::Precompiled;
@@ -108,9 +110,25 @@ fn check_model(model: &Map<String, Value>) -> Result<(), String> {
         ));
     }
     match vocab {
-        Some(vocab) => check_merges(model, vocab),
+        Some(vocab) => check_ids(vocab).and_then(|()| check_merges(model, vocab)),
         None => Ok(()),
     }
+}
+
+/// Refuses two tokens with one id: what it decodes to would be either.
+fn check_ids(vocab: &Map<String, Value>) -> Result<(), String> {
+    let mut tokens = HashMap::with_capacity(vocab.len());
+    for (token, id) in vocab {
+        let Some(id) = id.as_u64() else {
+            continue;
+        };
+        if let Some(other) = tokens.insert(id, token) {
+            return Err(format!(
+                "the tokens {other:?} and {token:?} of `model.vocab` have one id, {id}, expected an id of its own for each"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses merges that make no token of the vocabulary: the library counts on them.

@@ -38,7 +38,7 @@ impl ChunkTokenizer {
     /// # Errors
     /// When it is damaged, has keys that are not known, or splits words at random.
     pub fn read(path: &Path, mapping: Mapping) -> Result<Self, LmError> {
-        let bytes = fs_err::read(path).map_err(|e| LmError::io(path, e))?;
+        let bytes = std::fs::read(path).map_err(|e| LmError::unreadable(FILE, "tokenizer", e))?;
         let inner = parse(&bytes).map_err(|reason| LmError::bad_tokenizer(FILE, reason))?;
         Ok(Self { inner, mapping })
     }

@@ -1,6 +1,7 @@
 //! Which of a model's files hold its weights and its config.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +16,13 @@ use crate::{LmError, pointer};
 
 const CONFIG: &str = "config.json";
 const GGUF: &str = ".gguf";
+
+/// What PEFT writes, and Transformers applies to the weights beside it.
+const ADAPTER: [&str; 3] = [
+    "adapter_config.json",
+    "adapter_model.safetensors",
+    "adapter_model.bin",
+];
 
 /// How a format is named, whole and in shards, and how its files are read.
 pub(crate) struct Format {
@@ -58,6 +66,13 @@ impl Weights {
     /// either the same of `pytorch_model.bin`, with `config.json` beside them; or the only `.gguf`.
     pub(crate) fn open(files: &BTreeMap<String, PathBuf>) -> Result<Self, LmError> {
         let has = |name: &str| files.contains_key(name);
+        if let Some(name) = ADAPTER.into_iter().find(|name| has(name)) {
+            return Err(LmError::weights(
+                name,
+                "it belongs to an adapter, which would change the weights, and none is applied here: merge the \
+                 adapter into the weights first, or take it out of the source",
+            ));
+        }
         let mut formats = FORMATS.iter();
         let format = formats.find(|format| has(format.single) || has(format.index));
         let mut single = files.iter().filter(|(name, _)| name.ends_with(GGUF));
@@ -90,10 +105,7 @@ impl Weights {
     pub(crate) fn tensors(&self, ignore: &BTreeSet<String>) -> Result<Tensors<'_>, LmError> {
         match self {
             Self::Plain(shards) => shards.tensors(ignore),
-            Self::Gguf(file) => {
-                let found = file.tensors(ignore)?;
-                Ok(Tensors::new(found, file.name(), &BTreeSet::new()))
-            }
+            Self::Gguf(file) => file.tensors(ignore),
         }
     }
 }
@@ -179,17 +191,18 @@ fn indexed(name: &str, path: &Path) -> Result<BTreeSet<String>, LmError> {
 }
 
 fn json(name: &str, path: &Path) -> Result<Value, LmError> {
-    let text = fs_err::read(path).map_err(|e| LmError::io(path, e))?;
+    let text = std::fs::read(path).map_err(|e| LmError::unreadable(name, "weights", e))?;
     let value = pointer::refuse(&text).and_then(|()| keys::parse(&text));
     value.map_err(|reason| LmError::bad_file(name, reason))
 }
 
 #[expect(unsafe_code, reason = "memory mapping")]
 fn map(name: &str, path: &Path) -> Result<Mmap, LmError> {
-    let file = fs_err::File::open(path).map_err(|e| LmError::io(path, e))?;
+    let unreadable = |e| LmError::unreadable(name, "weights", e);
+    let file = File::open(path).map_err(unreadable)?;
     // SAFETY: files in the cache are written once and only ever replaced by rename, so the mapped
     // file does not change while it is mapped.
-    let map = unsafe { Mmap::map(file.file()) }.map_err(|e| LmError::io(path, e))?;
+    let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
     pointer::refuse(&map).map_err(|reason| LmError::weights(name, reason))?;
     Ok(map)
 }

@@ -59,6 +59,8 @@ impl Found<'_> {
 pub(crate) struct Tensors<'a> {
     found: BTreeMap<String, Found<'a>>,
     first_file: &'a str,
+    /// What the files call a tensor.
+    spell: fn(&str) -> String,
     /// Elements of all tensors taken so far.
     elements: u64,
 }
@@ -74,8 +76,14 @@ impl<'a> Tensors<'a> {
         Self {
             found,
             first_file,
+            spell: str::to_owned,
             elements: 0,
         }
+    }
+
+    /// The same, where the files have other names for some.
+    pub(super) fn spelled(self, spell: fn(&str) -> String) -> Self {
+        Self { spell, ..self }
     }
 
     /// Takes vector `name` of `width` elements, as f32.
@@ -85,7 +93,8 @@ impl<'a> Tensors<'a> {
 
     /// Takes matrix `name` of this shape.
     pub(crate) fn matrix(&mut self, name: &str, shape: [usize; 2]) -> Result<Matrix, LmError> {
-        self.take(name, &shape)?.matrix(name, shape)
+        let found = self.take(name, &shape)?;
+        found.matrix(&(self.spell)(name), shape)
     }
 
     /// Takes matrix `name`, which is stored with a row for each input, as one of this shape.
@@ -95,7 +104,9 @@ impl<'a> Tensors<'a> {
         [rows, columns]: [usize; 2],
     ) -> Result<Matrix, LmError> {
         let found = self.take(name, &[columns, rows])?;
-        Ok(found.matrix(name, [rows, columns])?.by_input())
+        Ok(found
+            .matrix(&(self.spell)(name), [rows, columns])?
+            .by_input())
     }
 
     /// Takes tensor `name` of any number of dimensions, as f32.
@@ -103,7 +114,7 @@ impl<'a> Tensors<'a> {
         let found = self.take(name, shape)?;
         let mut values = vec![0.0; shape.iter().product()];
         found
-            .stored(name)?
+            .stored(&(self.spell)(name))?
             .read(&found.map[found.place.bytes], 0, &mut values);
         Ok(values)
     }
@@ -127,7 +138,8 @@ impl<'a> Tensors<'a> {
         if !self.has(name) {
             return Ok(None);
         }
-        self.remove(name, &shape)?.matrix(name, shape).map(Some)
+        let found = self.remove(name, &shape)?;
+        found.matrix(&(self.spell)(name), shape).map(Some)
     }
 
     /// Takes tensor `name`, which must have exactly this shape.
@@ -139,12 +151,13 @@ impl<'a> Tensors<'a> {
 
     fn remove(&mut self, name: &str, shape: &[usize]) -> Result<Found<'a>, LmError> {
         let Some(found) = self.found.remove(name) else {
+            let name = (self.spell)(name);
             return Err(self.refuse(format!("tensor `{name}` of shape {shape:?} is missing")));
         };
         if found.place.shape == shape {
             return Ok(found);
         }
-        let other = found.place.shape;
+        let (name, other) = ((self.spell)(name), found.place.shape);
         let reason = format!("tensor `{name}` has shape {other:?}, expected {shape:?}");
         Err(LmError::weights(found.file, reason))
     }
@@ -160,6 +173,7 @@ impl<'a> Tensors<'a> {
         match self.found.iter().find(|(name, _)| !is_legacy(name)) {
             None => Ok(()),
             Some((name, found)) => {
+                let name = (self.spell)(name);
                 let reason = format!(
                     "tensor `{name}` has no place in this model's config: `ignore: [{name}]` of the stage \
                      `score` scores the model without it"

@@ -72,6 +72,9 @@ const GENERAL: &[Known] = &[
     Known::Any("doi"),
     Known::Any("uuid"),
     Known::Any("repo_url"),
+    Known::Any("source_url"),
+    Known::Any("source_hf_repo"),
+    Known::Any("parameter_count"),
     Known::Any("tags"),
     Known::Any("languages"),
     Known::Any("datasets"),
@@ -86,13 +89,14 @@ const SPLIT: &[Known] = &[
 
 /// Groups of keys that do not matter: origins, settings for generation, what quantisation was measured on; and
 /// the tokenizer, because text is tokenized by a tokenizer.json.
-const GROUPS: [&str; 7] = [
+const GROUPS: [&str; 8] = [
     "general.base_model.",
     "general.source.",
     "general.dataset.",
     "general.license.",
     "general.sampling.",
     "quantize.imatrix.",
+    "mradermacher.",
     "tokenizer.",
 ];
 
@@ -115,7 +119,12 @@ pub(super) fn translate(header: &Header, ignore: &BTreeSet<String>) -> Result<Tr
     let name = architecture(header, experts.is_some())?;
     let heads = keys.count("attention.head_count")?;
     let shared = keys.count_if("attention.head_count_kv")?.unwrap_or(heads);
-    let (mut config, spelled) = renamed(keys);
+    let (mut config, mut spelled) = renamed(keys);
+    let factor = scaling(keys)?;
+    let scaling = factor.map(|(name, factor)| {
+        spelled.insert("rope_scaling.factor".into(), name);
+        json!({"rope_type": "linear", "factor": factor})
+    });
     let windowed = keys.value("attention.sliding_window").filter(|n| *n != 0);
     let own = json!({
         "architectures": [name],
@@ -124,7 +133,7 @@ pub(super) fn translate(header: &Header, ignore: &BTreeSet<String>) -> Result<Tr
         "num_key_value_heads": shared,
         "num_local_experts": experts,
         "rope_theta": keys.number_if("rope.freq_base")?.unwrap_or(10_000.0),
-        "rope_scaling": scaling(keys)?,
+        "rope_scaling": scaling,
         "tie_word_embeddings": ignore.contains(OUTPUT) || header.tensor(OUTPUT).is_none(),
         "sliding_window": windowed,
     });
@@ -227,16 +236,17 @@ fn vocabulary(header: &Header, keys: &mut Keys) -> Result<Option<usize>, String>
     }
 }
 
-/// How positions are scaled, as llama.cpp reads it: a factor without a kind means linear scaling.
-fn scaling(keys: &mut Keys) -> Result<Value, String> {
+/// What positions are divided by, behind the name of the key, as llama.cpp reads it: a factor without a kind
+/// means linear scaling.
+fn scaling(keys: &mut Keys) -> Result<Option<(String, f64)>, String> {
     let factor = keys.agreed(&["rope.scaling.factor", "rope.scale_linear"])?;
-    let factor = factor.map(|(_, factor)| factor).filter(|n| *n != 0.0);
+    let factor = factor.filter(|(_, n)| *n != 0.0);
     match keys.value("rope.scaling.type") {
-        Some(kind) if kind == "none" => Ok(Value::Null),
+        Some(kind) if kind == "none" => Ok(None),
         Some(kind) if kind != "linear" => {
             Err(keys.wrong("rope.scaling.type", &kind, "none or linear"))
         }
-        _ => Ok(factor.map_or(Value::Null, |n| json!({"rope_type": "linear", "factor": n}))),
+        _ => Ok(factor),
     }
 }
 

@@ -11,11 +11,20 @@ use memmap2::Mmap;
 
 use self::config::Translated;
 use self::header::{Header, Tensor};
-use super::tensors::Found;
+use super::tensors::{Found, Tensors};
 use super::{Place, Places};
 use crate::LmError;
 use crate::kernels::{Blocks, Stored};
 use crate::keys::Keys;
+
+/// Tensors that scale the rotation of each pair of elements: Llama 3.1, and the two halves of `LongRoPE`.
+const ROTATIONS: [&str; 3] = [
+    "rope_freqs.weight",
+    "rope_factors_long.weight",
+    "rope_factors_short.weight",
+];
+const SCALED: &str = "scales the rotation of positions, as in Llama 3.1 and later (`rope_type` llama3 in config.json), \
+                      and that is not computed here yet: take a model without it";
 
 /// A GGUF file with its header read.
 pub(crate) struct GgufFile {
@@ -49,16 +58,21 @@ impl GgufFile {
     }
 
     /// Every tensor but those to ignore, by its name in Hugging Face's files.
-    pub(super) fn tensors(
-        &self,
-        ignore: &BTreeSet<String>,
-    ) -> Result<BTreeMap<String, Found<'_>>, LmError> {
+    pub(super) fn tensors(&self, ignore: &BTreeSet<String>) -> Result<Tensors<'_>, LmError> {
+        let tensors = Tensors::new(self.found(ignore)?, &self.name, &BTreeSet::new());
+        Ok(tensors.spelled(names::in_file))
+    }
+
+    fn found(&self, ignore: &BTreeSet<String>) -> Result<BTreeMap<String, Found<'_>>, LmError> {
         let heads = self.translate(ignore)?.heads;
         self.check_overlaps()?;
         let mut found = BTreeMap::new();
         let tensors = self.header.tensors.iter();
         for tensor in tensors.filter(|tensor| !ignore.contains(&tensor.name)) {
             let told = |reason: String| self.bad(&format!("tensor `{}` {reason}", tensor.name));
+            if ROTATIONS.contains(&tensor.name.as_str()) {
+                return Err(told(SCALED.into()));
+            }
             let place = self.place(tensor).map_err(told)?;
             let places = match names::of_experts(&tensor.name) {
                 Some(names) => split(&place, &names).map_err(told)?,
@@ -73,6 +87,7 @@ impl GgufFile {
                     paired_heads,
                 };
                 if found.insert(name.clone(), tensor).is_some() {
+                    let name = names::in_file(&name);
                     return Err(self.bad(&format!("tensor `{name}` is there twice")));
                 }
             }

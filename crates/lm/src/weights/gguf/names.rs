@@ -1,5 +1,12 @@
 //! What llama.cpp calls the tensors that Hugging Face's files have, for models of the Llama type.
 
+/// (llama.cpp, Hugging Face) outside layers.
+const WHOLE: [(&str, &str); 3] = [
+    ("token_embd.weight", "model.embed_tokens.weight"),
+    ("output_norm.weight", "model.norm.weight"),
+    ("output.weight", "lm_head.weight"),
+];
+
 /// (llama.cpp, Hugging Face) within a layer.
 const IN_LAYER: [(&str, &str); 10] = [
     ("attn_norm.weight", "input_layernorm.weight"),
@@ -29,10 +36,9 @@ const EXPERTS: [(&str, &str); 3] = [
 
 /// Hugging Face's name of a tensor; its own if there is none.
 pub(super) fn of(name: &str, architecture: &str) -> String {
-    let known = match (name, in_layer(name)) {
-        ("token_embd.weight", _) => Some("model.embed_tokens.weight".into()),
-        ("output_norm.weight", _) => Some("model.norm.weight".into()),
-        ("output.weight", _) => Some("lm_head.weight".into()),
+    let whole = WHOLE.iter().find(|(theirs, _)| *theirs == name);
+    let known = match (whole, in_layer(name)) {
+        (Some((_, ours)), _) => Some((*ours).to_owned()),
         (_, Some((layer, part))) => {
             let biases: &[_] = if architecture == "qwen2" {
                 &QWEN2_BIASES
@@ -46,6 +52,33 @@ pub(super) fn of(name: &str, architecture: &str) -> String {
         _ => None,
     };
     known.unwrap_or_else(|| name.to_owned())
+}
+
+/// What a GGUF file calls the tensor of a name in Hugging Face's files; the name itself if it has none.
+pub(super) fn in_file(name: &str) -> String {
+    let whole = WHOLE.iter().find(|(_, ours)| *ours == name);
+    let part = || {
+        let (layer, part) = name.strip_prefix("model.layers.")?.split_once('.')?;
+        let mut all = IN_LAYER.iter().chain(&QWEN2_BIASES);
+        let found = all
+            .find(|(_, ours)| *ours == part)
+            .map(|(theirs, _)| *theirs);
+        found
+            .or_else(|| expert_in_file(part))
+            .map(|theirs| format!("blk.{layer}.{theirs}"))
+    };
+    let found = whole.map(|(theirs, _)| (*theirs).to_owned());
+    found.or_else(part).unwrap_or_else(|| name.to_owned())
+}
+
+/// The tensor of all experts that has one's.
+fn expert_in_file(part: &str) -> Option<&'static str> {
+    let (_, part) = part
+        .strip_prefix("block_sparse_moe.experts.")?
+        .split_once('.')?;
+    let part = part.strip_suffix(".weight")?;
+    let found = EXPERTS.iter().find(|(_, ours)| *ours == part)?;
+    Some(found.0)
 }
 
 /// For a tensor of all experts of a layer: Hugging Face's name of each one's.
