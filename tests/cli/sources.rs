@@ -253,8 +253,8 @@ fn a_source_that_holds_the_cache_or_the_outputs_is_refused_before_any_work() {
     }
     study("data").run(&[]).assert_done();
     let env = TestEnv::commands();
-    env.replace("pipeline.yaml", "files: [data/in.txt]", "files: [.]");
-    let output = env.cpipe(&["run"]);
+    env.replace("pipeline.yaml", "files: [data/in.txt]", "files: [data]");
+    let output = env.cpipe(&["run", "--cache", "data/cache"]);
     let told = &output.assert_code(10).stderr;
     assert!(
         told.contains("what make reads holds the cache itself"),
