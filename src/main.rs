@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod costs;
 mod error;
+mod holds;
 mod options;
 mod pins;
 mod registry;

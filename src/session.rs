@@ -14,6 +14,7 @@ use petgraph::graph::NodeIndex;
 
 use crate::cli::{PipelineArgs, Selection};
 use crate::error::{CliError, Kind};
+use crate::holds;
 use crate::options;
 use crate::registry::Stages;
 use crate::secrets::masked;
@@ -86,7 +87,7 @@ impl Session {
         let cache = open_cache(args)?;
         let stats = StatCache::open(cache.root(), args.rehash);
         let asked = asked(&cache, &path, &pipeline, &args.sets);
-        Ok(Self {
+        let session = Self {
             history: History::new(&cache, &asked),
             seen: Seen::new(sources::seen(&lock, &pipeline), blind),
             args: args.clone(),
@@ -97,7 +98,9 @@ impl Session {
             pipeline,
             cache,
             stats,
-        })
+        };
+        holds::check(&session)?;
+        Ok(session)
     }
 
     /// What is asked for, as records say it.

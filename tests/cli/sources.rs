@@ -216,3 +216,48 @@ fn outputs_that_cannot_be_written() {
     env.remove("outputs");
     env.run(&[]).assert_executed(&[]);
 }
+
+#[test]
+fn a_source_that_holds_the_cache_or_the_outputs_is_refused_before_any_work() {
+    let study = |path: &str| {
+        let env = TestEnv::of(&format!(
+            "version: 1\nsources: {{ all: {{ path: {path} }} }}\nstages:\n  \
+             all: {{ run: {{ download: {{ source: all }} }} }}\n"
+        ));
+        env.write("data/x", "x\n");
+        std::os::unix::fs::symlink(".", env.path("link")).unwrap();
+        env
+    };
+    for (path, cache, held) in [
+        (".", "cache", "the cache itself"),
+        ("..", "cache", "the cache itself"),
+        ("link", "cache", "the cache itself"),
+        (".", "/elsewhere", "the outputs folder itself"),
+        ("data", "data/cache", "the cache itself"),
+        ("outputs", "cache", "the outputs folder itself"),
+    ] {
+        let env = study(path);
+        env.write("outputs/x", "x\n");
+        let elsewhere = tempfile::tempdir().unwrap();
+        let cache = match cache.strip_prefix('/') {
+            Some(_) => elsewhere.path().to_str().unwrap(),
+            None => cache,
+        };
+        let output = env.cpipe(&["run", "--cache", cache]);
+        let told = &output.assert_code(10).stderr;
+        assert!(
+            told.contains(&format!("source `all` holds {held}")),
+            "{path}: {told}"
+        );
+        assert!(told.contains("name a folder below it"), "{told}");
+    }
+    study("data").run(&[]).assert_done();
+    let env = TestEnv::commands();
+    env.replace("pipeline.yaml", "files: [data/in.txt]", "files: [data]");
+    let output = env.cpipe(&["run", "--cache", "data/cache"]);
+    let told = &output.assert_code(10).stderr;
+    assert!(
+        told.contains("what make reads holds the cache itself"),
+        "{told}"
+    );
+}

@@ -24,6 +24,9 @@ const VERSION: u32 = 2;
 const WITHOUT_SEEN: u32 = 1;
 const HEAD: &str = "# Written by `cpipe run` and `cpipe update`; commit it. See docs/sources.md.\n";
 
+/// What lines of a merge conflict begin with; no line of a lock does.
+const CONFLICT: [&str; 4] = ["<<<<<<<", "|||||||", "=======", ">>>>>>>"];
+
 /// What cpipe.lock says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Lock {
@@ -137,6 +140,7 @@ impl Lock {
     /// # Errors
     /// Where it is not what [`Lock::to_text`] writes, with the place.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
+        refuse_what_is_no_lock(text)?;
         let document: Document = from_text(text)?;
         if !(WITHOUT_SEEN..=VERSION).contains(&document.version) {
             let message = format!("version {} of cpipe.lock is not known", document.version);
@@ -220,6 +224,25 @@ impl Lock {
         self.entries
             .get(&(name.to_owned(), Origin::Hub(source.clone())))
     }
+}
+
+/// An empty file, and what version control leaves where two branches changed the same lines.
+fn refuse_what_is_no_lock(text: &str) -> Result<(), SpecError> {
+    let is_empty = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
+    if text.lines().all(is_empty) {
+        return Err(SpecError::general("this lock file is empty")
+            .help("restore it from version control, or remove it: `cpipe run` writes a new one"));
+    }
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        if CONFLICT.iter().any(|marker| line.starts_with(marker)) {
+            let span = at..at + line.trim_end().len();
+            return Err(SpecError::at(span, "this lock file holds a merge conflict")
+                .help("resolve it, or take one side and run `cpipe update`"));
+        }
+        at += line.len();
+    }
+    Ok(())
 }
 
 /// The day in UTC, as YYYY-MM-DD.

@@ -100,6 +100,12 @@ impl Places {
                 rest = &path[1..];
                 continue;
             }
+            if let Some(end) = end_in_quotes(&text[..text.len() - path.len()], path) {
+                let (path, after) = path.split_at(end);
+                shown.push_str(&self.shown_whole(path));
+                rest = after;
+                continue;
+            }
             // The folder's own name may hold a character that ends other paths.
             let own = self.base.to_str().filter(|base| path.starts_with(base));
             let skipped = own.map_or(0, str::len);
@@ -112,12 +118,35 @@ impl Places {
     }
 
     fn shown(&self, path: &str) -> String {
-        let path = Path::new(path);
-        if SYSTEM.iter().any(|system| path.starts_with(system)) || path == Path::new("/dev/null") {
-            return path.display().to_string();
+        if is_of_system(path) {
+            return path.to_owned();
         }
-        self.name(path)
+        self.name(Path::new(path))
     }
+
+    /// All that is between backquotes from a path on; where another path follows, a hash of all.
+    fn shown_whole(&self, text: &str) -> String {
+        let mut others = text.match_indices('/').skip(1);
+        if others.any(|(at, _)| begins_path(text[..at].chars().next_back(), &text[at..])) {
+            return hash(Path::new(text));
+        }
+        self.shown(text)
+    }
+}
+
+fn is_of_system(path: &str) -> bool {
+    let path = Path::new(path);
+    SYSTEM.iter().any(|system| path.starts_with(system)) || path == Path::new("/dev/null")
+}
+
+/// Where the backquotes end that this path is in: a path in them may hold any other character. What
+/// belongs to the system says nothing of a user, and the words behind it are kept.
+fn end_in_quotes(before: &str, path: &str) -> Option<usize> {
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    let is_inside = line.matches('`').count() % 2 == 1;
+    let rest = path.lines().next().unwrap_or_default();
+    let end = rest.find('`').filter(|_| is_inside)?;
+    (!is_of_system(path)).then_some(end)
 }
 
 /// Whether an absolute path begins here, and not the rest of a relative one or of a URL.
@@ -215,5 +244,40 @@ mod tests {
             hashed("/tmp/y")
         );
         assert_eq!(places().hide_in_message(message), expected);
+    }
+
+    #[test]
+    fn in_backquotes_a_path_ends_where_they_do() {
+        for (given, hidden) in [
+            (
+                "link to `/data/ann b, c/x (1)`, which is outside",
+                format!(
+                    "link to `{}`, which is outside",
+                    hashed("/data/ann b, c/x (1)")
+                ),
+            ),
+            ("`/home/ann/my study/a b: c` is", "`a b: c` is".to_owned()),
+            (
+                "`a` and `cat /data/ann b/x` or `c`",
+                format!("`a` and `cat {}` or `c`", hashed("/data/ann b/x")),
+            ),
+            (
+                "`/home/ann/my study/x --in /data/ann b/y` failed",
+                format!(
+                    "`{}` failed",
+                    hashed("/home/ann/my study/x --in /data/ann b/y")
+                ),
+            ),
+            (
+                "`/usr/bin/env -i /data/ann b/y` failed",
+                format!("`/usr/bin/env -i {}` failed", hashed("/data/ann b/y")),
+            ),
+            (
+                "`/data/x' is\nnot `a`",
+                format!("`{}' is\nnot `a`", hashed("/data/x")),
+            ),
+        ] {
+            assert_eq!(places().hide_in_message(given), hidden);
+        }
     }
 }

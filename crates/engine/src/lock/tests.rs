@@ -137,3 +137,17 @@ fn a_damaged_lock_is_an_error_with_its_place() {
     assert!(Lock::parse("version: 3\nsources: []\n").is_err());
     assert!(Lock::parse("<<<<<<< HEAD\n").is_err());
 }
+
+#[test]
+fn an_empty_lock_and_a_merge_conflict_are_called_by_name() {
+    for text in ["", "\n \n", HEAD] {
+        let error = Lock::parse(text).unwrap_err();
+        assert_eq!(error.message, "this lock file is empty");
+        assert!(error.help.unwrap().contains("`cpipe run` writes a new one"));
+    }
+    let ours = "version: 1\nsources:\n<<<<<<< HEAD\n- source: a\n=======\n- source: b\n>>>>>>> b\n";
+    let error = Lock::parse(ours).unwrap_err();
+    assert_eq!(error.message, "this lock file holds a merge conflict");
+    assert_eq!(&ours[error.span.unwrap()], "<<<<<<< HEAD");
+    assert!(error.help.unwrap().contains("`cpipe update`"));
+}

@@ -137,6 +137,10 @@ fn apply_set(document: &mut Node, key: &str, text: &str) -> Result<(), SpecError
         return Err(refuse("the value is missing"));
     }
     let value = tree::parse_value(text).map_err(|e| refuse(&e.message))?;
+    if let Some(message) = loss(text, &value) {
+        let help = format!("quote a text: `--set '{key}=\"…\"'`; `null` is nothing");
+        return Err(refuse(message).help(help));
+    }
     let path: Vec<&str> = if key.contains('.') {
         key.split('.').collect()
     } else {
@@ -147,6 +151,28 @@ fn apply_set(document: &mut Node, key: &str, text: &str) -> Result<(), SpecError
         return Err(refuse("profiles are applied before `--set`").help(help));
     }
     set(document, &path, key, value)
+}
+
+/// What of the text would be lost in silence, as YAML reads it.
+fn loss(text: &str, value: &Node) -> Option<&'static str> {
+    let means_null = ["null", "Null", "NULL", "~"].contains(&text.trim());
+    if has_comment(text, value) {
+        Some("the value has a comment in it, which YAML passes over")
+    } else if value.is_null() && !means_null {
+        Some("YAML reads the value as nothing")
+    } else {
+        None
+    }
+}
+
+/// Whether some `#` begins a comment: a character behind it changes nothing.
+fn has_comment(text: &str, value: &Node) -> bool {
+    let value = value.moved_to(&(0..0));
+    text.match_indices('#').any(|(at, _)| {
+        let (before, after) = text.split_at(at + 1);
+        let changed = tree::parse_value(&format!("{before}x{after}"));
+        changed.is_ok_and(|changed| changed.moved_to(&(0..0)) == value)
+    })
 }
 
 fn set(document: &mut Node, path: &[&str], key: &str, value: Node) -> Result<(), SpecError> {

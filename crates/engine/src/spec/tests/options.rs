@@ -110,3 +110,35 @@ fn set_of_what_is_not_there_names_the_nearest() {
     ];
     insta::assert_snapshot!(with(None, &sets).unwrap_err());
 }
+
+#[test]
+fn set_refuses_what_yaml_would_pass_over_in_silence() {
+    for text in [
+        "#x",
+        "---",
+        "...",
+        "1 # 2",
+        "'a' # b",
+        "[1, 2] # x",
+        "a\n# b",
+        "&x",
+        "--- # x",
+    ] {
+        let wrong = with(None, &[("text", text)]).unwrap_err();
+        assert!(wrong.contains("- --set text: "), "{text}: {wrong}");
+        assert!(
+            wrong.contains("quote a text: `--set 'text=\"…\"'`"),
+            "{text}: {wrong}"
+        );
+    }
+    for (text, value) in [
+        ("\"#x\"", "#x"),
+        ("'1 # 2'", "1 # 2"),
+        ("a#b", "a#b"),
+        ("don't", "don't"),
+        ("\"---\"", "---"),
+    ] {
+        let set = with(None, &[("text", text)]).unwrap();
+        assert_eq!(set[0], format!("a[m=x] {value:?}2"));
+    }
+}
