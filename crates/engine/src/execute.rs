@@ -3,14 +3,15 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use petgraph::graph::NodeIndex;
 
 use crate::action::{Action, ActionKey};
-use crate::cache::{Cache, CacheStatus, Sync};
+use crate::cache::{Cache, CacheStatus};
+use crate::collect::collect;
 use crate::contain;
 use crate::digest::Algorithm;
 use crate::error::EngineError;
@@ -21,13 +22,11 @@ use crate::log::Log;
 use crate::manifest::{Artifact, Execution, Manifest};
 use crate::plan::{Workspace, used_outputs};
 use crate::stage::{
-    InputArtifact, InputNode, Inputs, OutputDir, OutputKind, OutputSpec, Programs, Report,
-    SourceFile, StageContext, StageError,
+    InputArtifact, InputNode, Inputs, OutputDir, OutputKind, Programs, Report, SourceFile,
+    StageContext, StageError,
 };
-use crate::tree::{self, Fault, Links, Tree};
-
-/// Files of a folder that are each made durable by themselves; of more, the file system is, once.
-const SYNCED_ONE_BY_ONE: usize = 16;
+use crate::stop::Stop;
+use crate::tree::{self, Links};
 
 /// What an execution needs besides the workspace.
 pub(crate) struct Job<'j> {
@@ -58,27 +57,6 @@ pub(crate) enum Outcome {
     Shared(Manifest),
     /// It has no result.
     Stopped(Stop),
-}
-
-/// Why an execution has no result.
-pub(crate) enum Stop {
-    /// An input's bytes are gone or damaged; that node has to run again.
-    InputDamaged(NodeIndex),
-    /// It failed: message and hint.
-    Failed(String, Option<String>),
-    /// The run is being interrupted.
-    Cancelled,
-}
-
-impl From<EngineError> for Stop {
-    fn from(error: EngineError) -> Self {
-        match &error {
-            EngineError::Entry { fault, .. } => {
-                Self::Failed(error.to_string(), Some(fault.hint().to_owned()))
-            }
-            other => Self::Failed(other.to_string(), None),
-        }
-    }
 }
 
 pub(crate) fn execute(workspace: &Workspace<'_>, job: &Job<'_>, sink: &dyn EventSink) -> Outcome {
@@ -350,115 +328,4 @@ fn prepare_parents(node: &Node, folder: &Path) -> Result<(), EngineError> {
         fs_err::create_dir_all(&parent).map_err(|e| EngineError::io("create", &parent, e))?;
     }
     Ok(())
-}
-
-/// Moves every declared output into the blob store.
-fn collect(
-    cache: &Cache,
-    node: &Node,
-    folder: &Path,
-    report: &Report,
-    cancel: &AtomicBool,
-) -> Result<BTreeMap<String, Artifact>, Stop> {
-    let mut artifacts = BTreeMap::new();
-    for output in node.work.outputs() {
-        let artifact = collect_output(cache, &output, folder, report, cancel)?;
-        artifacts.insert(output.name, artifact);
-    }
-    Ok(artifacts)
-}
-
-/// Names an entry as the program did, from its working folder on.
-fn as_named(error: EngineError, folder: &Path) -> EngineError {
-    match error {
-        EngineError::Entry { path, fault } => {
-            let name = path.strip_prefix(folder).unwrap_or(&path);
-            EngineError::entry(name, fault)
-        }
-        other => other,
-    }
-}
-
-fn collect_output(
-    cache: &Cache,
-    output: &OutputSpec,
-    folder: &Path,
-    report: &Report,
-    cancel: &AtomicBool,
-) -> Result<Artifact, Stop> {
-    let name = &output.name;
-    let named = |error| as_named(error, folder);
-    let missing = || Stop::Failed(format!("it did not write its output `{name}`"), None);
-    let mut path = folder.to_owned();
-    let mut meta = None;
-    for part in Path::new(name) {
-        path.push(part);
-        let found = std::fs::symlink_metadata(&path).map_err(|_| missing())?;
-        if found.is_symlink() {
-            return Err(EngineError::entry(Path::new(name), Fault::Linked).into());
-        }
-        meta = Some(found);
-    }
-    let meta = meta.ok_or_else(missing)?;
-    match output.kind {
-        OutputKind::Dir if meta.is_dir() => {
-            let tree = tree::walk(&path, Links::OfOutput).map_err(named)?;
-            collect_folder(cache, name, &tree, report, cancel)
-        }
-        OutputKind::File if !meta.is_dir() => {
-            let known = report.digests.get(name).copied();
-            let (digest, size) = cache.blobs.take(&path, known, Sync::Now).map_err(named)?;
-            Ok(Artifact {
-                kind: OutputKind::File,
-                digest,
-                size,
-                executable: tree::is_executable(&meta),
-            })
-        }
-        kind => Err(Stop::Failed(other_kind(name, kind), None)),
-    }
-}
-
-fn other_kind(name: &str, declared: OutputKind) -> String {
-    let (declared, made, spelling) = match declared {
-        OutputKind::File => ("a file", "a folder", format!("{name}/")),
-        OutputKind::Dir => ("a folder", "something else", name.to_owned()),
-    };
-    format!(
-        "its output `{name}` is declared as {declared}, but it made {made}; `{spelling}` would declare it"
-    )
-}
-
-fn collect_folder(
-    cache: &Cache,
-    output: &str,
-    tree: &Tree<PathBuf>,
-    report: &Report,
-    cancel: &AtomicBool,
-) -> Result<Artifact, Stop> {
-    let mut total = 0;
-    let sync = if tree.0.len() > SYNCED_ONE_BY_ONE {
-        Sync::Later
-    } else {
-        Sync::Now
-    };
-    let listing = tree.try_map(|name, file| {
-        let known = report.digests.get(&format!("{output}/{name}")).copied();
-        if cancel.load(Ordering::Relaxed) {
-            return Err(Stop::Cancelled);
-        }
-        let (digest, size) = cache.blobs.take(file, known, sync)?;
-        total += size;
-        Ok::<_, Stop>(digest)
-    })?;
-    if sync == Sync::Later {
-        cache.blobs.sync()?;
-    }
-    let text = listing.to_text(Algorithm::Blake3);
-    Ok(Artifact {
-        kind: OutputKind::Dir,
-        digest: cache.blobs.put(text.as_bytes())?,
-        size: total,
-        executable: false,
-    })
 }

@@ -7,6 +7,7 @@
 pub mod action;
 pub mod cache;
 pub mod cell;
+mod collect;
 pub mod command;
 mod contain;
 pub mod digest;
@@ -30,6 +31,7 @@ pub mod seen;
 pub mod select;
 pub mod spec;
 pub mod stage;
+mod stop;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod tree;

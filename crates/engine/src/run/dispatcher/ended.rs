@@ -9,10 +9,11 @@ use petgraph::graph::NodeIndex;
 use super::{Dispatcher, Mode, Ready, State};
 use crate::error::EngineError;
 use crate::event::Event;
-use crate::execute::{Executed, Outcome, Stop};
+use crate::execute::{Executed, Outcome};
 use crate::explain::Reason;
 use crate::manifest::Manifest;
 use crate::records::{NodeRecord, NodeState};
+use crate::stop::Stop;
 
 impl Dispatcher<'_> {
     pub(super) fn finished(
