@@ -138,24 +138,35 @@ pub(crate) fn record(session: &Session, found: Locked) -> Result<(), CliError> {
 fn followed(pipeline: &Pipeline) -> BTreeMap<LocalSource, PathBuf> {
     let mut followed = BTreeMap::new();
     let mut named = BTreeSet::new();
-    let mut add = |name: Option<&String>, path: &Path| {
-        let source = LocalSource {
-            name: name.cloned(),
-            path: as_written(&pipeline.root, path),
-        };
-        followed.insert(source, path.to_owned());
+    let mut add = |name: Option<&String>, path: &Path, written: String| {
+        let name = name.cloned();
+        followed.insert(
+            LocalSource {
+                name,
+                path: written,
+            },
+            path.to_owned(),
+        );
     };
     for (name, entry) in &pipeline.sources {
         if let (Some(path), None) = (entry.path(), &entry.pin) {
             named.insert(path);
-            add(Some(name), path);
+            let line = entry.line.as_ref();
+            let is_absolute = line.is_some_and(|line| Path::new(&line.path).is_absolute());
+            let written = if is_absolute {
+                // Also below the pipeline's folder, which may move while the text stays.
+                Places::below(Path::new("/")).name(path)
+            } else {
+                as_written(&pipeline.root, path)
+            };
+            add(Some(name), path, written);
         }
     }
     // What a command names under `files` has no name but its path.
     let nodes = pipeline.graph.dag.node_weights();
     for source in nodes.flat_map(|node| node.work.sources()) {
         if source.pin.is_none() && !named.contains(source.path.as_path()) {
-            add(None, &source.path);
+            add(None, &source.path, as_written(&pipeline.root, &source.path));
         }
     }
     followed

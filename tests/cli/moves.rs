@@ -439,3 +439,25 @@ fn a_hint_can_be_pasted() {
         "{missing}"
     );
 }
+
+/// A path that is written as an absolute one stays what it was when the study moves.
+#[test]
+fn an_absolute_path_inside_the_study_is_found_after_a_move() {
+    let env = TestEnv::of("version: 1\n");
+    let text = format!(
+        "version: 1\nsources: {{ d: {{ path: {}/study/in.txt }} }}\nstages: {{ d: {{ run: {{ download: {{ source: d }} }}, export: . }} }}\n",
+        env.root().display()
+    );
+    env.write("study/pipeline.yaml", &text);
+    env.write("study/in.txt", "in\n");
+    let file = ["--file", "study/pipeline.yaml"];
+    env.run(&file).assert_executed(&["d"]);
+    let lock = env.read("study/cpipe.lock");
+    assert!(!lock.contains(env.root().to_str().unwrap()), "{lock}");
+    std::fs::rename(env.path("study"), env.path("moved")).unwrap();
+    env.remove("moved/in.txt");
+    env.remove("moved/outputs");
+    let file = ["--file", "moved/pipeline.yaml"];
+    env.run(&file).assert_executed(&[]);
+    assert_eq!(env.read("moved/outputs/files/in.txt"), "in\n");
+}

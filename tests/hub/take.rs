@@ -154,7 +154,7 @@ stages:
     drop(in_use);
     let done = study.run(&["gc", "--dry-run"]);
     assert!(
-        done.out.starts_with("abandoned downloads: 1, "),
+        done.out.contains("\nabandoned downloads: 1, "),
         "{}",
         done.out
     );
