@@ -10,6 +10,7 @@ mod replace;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use record::Record;
 use replace::{replace, set_aside};
@@ -28,7 +29,7 @@ pub(crate) struct Exports<'a> {
     cache: &'a Cache,
     stats: &'a StatCache,
     outputs: PathBuf,
-    record: Record<'a>,
+    record: Mutex<Record<'a>>,
 }
 
 impl<'a> Exports<'a> {
@@ -38,7 +39,7 @@ impl<'a> Exports<'a> {
             cache,
             stats,
             outputs: outputs.to_owned(),
-            record: Record::open(cache),
+            record: Mutex::new(Record::open(cache)),
         }
     }
 
@@ -93,14 +94,14 @@ impl<'a> Exports<'a> {
         };
         let kept = self.put(path, &wanted, make)?;
         drop(alone);
-        self.record.save()?;
+        self.record().save()?;
         Ok(kept)
     }
 
     /// Only one run at a time writes copies, and it knows what the others have written.
     fn alone(&self) -> Result<Option<File>, EngineError> {
         let alone = self.cache.lock_file("exports.lock")?;
-        self.record.refresh();
+        self.record().refresh();
         Ok(alone)
     }
 
@@ -126,7 +127,7 @@ impl<'a> Exports<'a> {
             let copy = private.map_err(failed)?;
             let copy = copy.path().join("copy");
             make(&copy)?;
-            let before = self.record.note(path, wanted.digest)?;
+            let before = self.record().note(path, wanted.digest)?;
             earlier = earlier.or(before);
             replaced = replace(&copy, path);
             let crosses = |e: &io::Error| e.kind() == io::ErrorKind::CrossesDevices;
@@ -182,7 +183,12 @@ impl<'a> Exports<'a> {
 
     /// Folds what was written now into the record.
     pub(crate) fn save(&self) -> Result<(), EngineError> {
-        self.record.save()
+        self.record().save()
+    }
+
+    fn record(&self) -> MutexGuard<'_, Record<'a>> {
+        // What was read stays right if a thread panics.
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
