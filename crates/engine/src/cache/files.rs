@@ -15,7 +15,11 @@ pub(super) const UNFINISHED: &str = ".new-";
 /// a link is there, the file that it leads to is written.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
     let write = || {
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let path = if path.is_symlink() {
+            fs::canonicalize(path)?
+        } else {
+            path.to_owned()
+        };
         let folder = path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
         let mut file = tempfile::Builder::new()

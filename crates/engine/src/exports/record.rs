@@ -63,6 +63,10 @@ impl<'a> Record<'a> {
 
     /// Reads the lines that are new. One that a kill has cut counts for nothing.
     fn read_appended(&mut self) {
+        let length = std::fs::metadata(self.path("exports.jsonl")).map_or(0, |meta| meta.len());
+        if length == self.appended {
+            return;
+        }
         let mut text = String::new();
         let mut read = || -> io::Result<usize> {
             let mut file = File::open(self.path("exports.jsonl"))?;
