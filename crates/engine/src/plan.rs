@@ -130,6 +130,9 @@ impl Workspace<'_> {
         action: Action,
         names: BTreeMap<String, (String, Option<bool>)>,
     ) -> Action {
+        if names.is_empty() {
+            return action;
+        }
         let mut named = action.clone();
         let is_known = names.values().all(|(_, is_file)| is_file.is_some());
         for (input, (file, is_file)) in names {

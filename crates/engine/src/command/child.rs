@@ -64,9 +64,20 @@ pub(super) fn run(
     // Its own copies of the pipe's end go, so that the pipe ends with the program.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let _watched = guardian::watch(child.id(), context.programs.key);
-    let ended = wait(&child, &printed, context).map_err(failed)?;
-    if let Some(log) = context.programs.log {
-        drain(&printed, log);
+    let log = context.programs.log;
+    let mut output = Output {
+        printed: Some(printed),
+        log,
+    };
+    let ended = wait(&child, &mut output, context).map_err(failed)?;
+    // A program that is gone prints nothing more; one that it left behind may never stop.
+    let mut left = MOST_AFTER_THE_END;
+    while let Ok(count @ 1..) = output.log_some()
+        && left > 0
+    {
+        left = left.saturating_sub(count);
+    }
+    if let Some(log) = log {
         log.finish();
     }
     ended.ok_or(StageError::Cancelled)
@@ -79,36 +90,22 @@ fn printed_pipe() -> io::Result<(File, OwnedFd)> {
     Ok((File::from(printed), end))
 }
 
-/// Puts what the pipe holds into the log.
-fn drain(mut printed: &File, log: &Log) {
-    let mut block = vec![0; BLOCK];
-    // A program that is gone prints nothing more; one that it left behind may never stop.
-    let mut left = MOST_AFTER_THE_END;
-    while let Ok(count @ 1..) = printed.read(&mut block)
-        && left > 0
-    {
-        log.write(&block[..count]);
-        left = left.saturating_sub(count);
-    }
-}
-
 /// None if the run was interrupted: then the whole group has been ended.
-fn wait(child: &Child, printed: &File, context: &StageContext<'_>) -> io::Result<Option<Ended>> {
+fn wait(
+    child: &Child,
+    output: &mut Output<'_>,
+    context: &StageContext<'_>,
+) -> io::Result<Option<Ended>> {
     let pid = pid_of(child);
     let ended = pidfd_open(pid, PidfdFlags::empty())?;
-    let mut watch = Watch {
-        ended: &ended,
-        printed: Some(printed),
-        log: context.programs.log,
-    };
-    while !watch.is_over(LOOK)? {
+    while !output.wait_for(&ended, LOOK)? {
         if !(context.cancelled)() {
             continue;
         }
         // A group that is already gone is what was wanted.
         let _ = kill_process_group(pid, Signal::TERM);
         let late = Instant::now() + GRACE;
-        while Instant::now() < late && !watch.is_over(LOOK)? {}
+        while Instant::now() < late && !output.wait_for(&ended, LOOK)? {}
         let _ = kill_process_group(pid, Signal::KILL);
         reap(pid)?;
         return Ok(None);
@@ -119,26 +116,23 @@ fn wait(child: &Child, printed: &File, context: &StageContext<'_>) -> io::Result
     Ok(Some(ended))
 }
 
-/// What is looked at while a program runs.
-struct Watch<'w> {
-    ended: &'w OwnedFd,
+/// What a program prints, on its way to the log.
+struct Output<'o> {
     /// None once nobody prints any more.
-    printed: Option<&'w File>,
-    log: Option<&'w Log>,
+    printed: Option<File>,
+    log: Option<&'o Log>,
 }
 
-impl Watch<'_> {
+impl Output<'_> {
     /// Waits so long at most for the program's end, and logs what it prints meanwhile.
-    fn is_over(&mut self, limit: Duration) -> io::Result<bool> {
+    fn wait_for(&mut self, ended: &OwnedFd, limit: Duration) -> io::Result<bool> {
         let limit = Timespec {
             tv_sec: limit.as_secs() as i64,
             tv_nsec: i64::from(limit.subsec_nanos()),
         };
-        let mut fds = vec![PollFd::new(self.ended, PollFlags::IN)];
-        fds.extend(
-            self.printed
-                .map(|printed| PollFd::new(printed, PollFlags::IN)),
-        );
+        let mut fds = vec![PollFd::new(ended, PollFlags::IN)];
+        let printed = self.printed.as_ref();
+        fds.extend(printed.map(|printed| PollFd::new(printed, PollFlags::IN)));
         match poll(&mut fds, Some(&limit)) {
             Ok(_) => {}
             Err(rustix::io::Errno::INTR) => return Ok(false),
@@ -152,9 +146,10 @@ impl Watch<'_> {
         Ok(is_over)
     }
 
-    fn log_some(&mut self) -> io::Result<()> {
-        let Some(mut printed) = self.printed else {
-            return Ok(());
+    /// Logs what there is now, up to a block. How many bytes that were.
+    fn log_some(&mut self) -> io::Result<usize> {
+        let Some(printed) = &mut self.printed else {
+            return Ok(0);
         };
         let mut block = vec![0; BLOCK];
         match printed.read(&mut block) {
@@ -163,15 +158,14 @@ impl Watch<'_> {
                 if let Some(log) = self.log {
                     log.write(&block[..count]);
                 }
+                return Ok(count);
             }
-            Err(e)
-                if matches!(
-                    e.kind(),
-                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                ) => {}
-            Err(e) => return Err(e),
+            Err(e) => match e.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
+                _ => return Err(e),
+            },
         }
-        Ok(())
+        Ok(0)
     }
 }
 
