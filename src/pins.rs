@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use cpipe_engine::cache::write_atomically;
-use cpipe_engine::digest::{Algorithm, Pin};
+use cpipe_engine::digest::Pin;
 use cpipe_engine::regular;
 use cpipe_engine::spec::{PinLine, SourceEntry, SpecError};
 
@@ -109,7 +109,9 @@ impl Line<'_> {
         let mut added = BTreeMap::new();
         for (name, entry, place) in &self.sources {
             match (self.wanted.get(*name), &entry.pin_span) {
-                (Some(new), Some(span)) => edits.push((span.clone(), self.replaced(span, new))),
+                (Some(new), Some(span)) => {
+                    edits.push((span.clone(), self.replaced(span, &new.hex)));
+                }
                 (Some(new), None) => {
                     added.insert(place.path.as_str(), new.hex.as_str());
                 }
@@ -141,11 +143,11 @@ impl Line<'_> {
         edits
     }
 
-    fn replaced(&self, span: &Range<usize>, new: &Pin) -> String {
+    fn replaced(&self, span: &Range<usize>, hex: &str) -> String {
         let old = &self.text[span.clone()];
         let quote = old.chars().next().filter(|c| matches!(c, '"' | '\''));
         let quote = quote.map(String::from).unwrap_or_default();
-        format!("{quote}{}{quote}", new.hex)
+        format!("{quote}{hex}{quote}")
     }
 
     /// One digest is there: it changes, or gives way to one for each path.
@@ -154,11 +156,7 @@ impl Line<'_> {
         let digests = self.digests();
         let different: BTreeSet<&&str> = digests.values().collect();
         if let (1, Some(hex)) = (different.len(), different.first()) {
-            let pin = Pin {
-                algorithm: Algorithm::Blake3,
-                hex: (**hex).to_owned(),
-            };
-            return Some((span.clone(), self.replaced(span, &pin)));
+            return Some((span.clone(), self.replaced(span, hex)));
         }
         let start = start_of(self.text, span);
         let indent = self.indent(span.start);
@@ -268,23 +266,20 @@ fn check(session: &Session, text: &str, wanted: &BTreeMap<String, Pin>) -> Resul
         if found.and_then(|found| found.pin.as_ref()) == expected {
             continue;
         }
-        let pin = expected.map(|pin| format!("{}: {}", algorithm(pin), pin.hex));
         let error = SpecError {
-            message: format!("the digest of source `{name}` cannot be written as its line stands"),
+            message: format!(
+                "cpipe cannot add the digest of source `{name}` to this line; nothing was written"
+            ),
             span: Some(entry.span.clone()),
             label: None,
-            help: pin.map(|pin| format!("write `{pin}` beside its path")),
+            help: Some(format!(
+                "give `{name}` a line of its own, `{{ path: …, blake3: … }}`; or pin the others by name: `{} NAME…`",
+                session.command("update --pin")
+            )),
         };
         return Err(CliError::spec(&session.path, &session.text, &[error]));
     }
     Ok(())
-}
-
-fn algorithm(pin: &Pin) -> &'static str {
-    match pin.algorithm {
-        Algorithm::Blake3 => "blake3",
-        Algorithm::Sha256 => "sha256",
-    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use cpipe_engine::plan::{self, Workspace};
 use cpipe_engine::records::{History, RunInfo};
 use cpipe_engine::seen::Seen;
 use cpipe_engine::spec::{self, Options, PendingAxis, Pipeline, SourceEntry};
-use cpipe_engine::{Cache, EngineError, Manifest, regular};
+use cpipe_engine::{Cache, EngineError, Lock, Manifest, regular};
 use petgraph::graph::NodeIndex;
 
 use crate::cli::{PipelineArgs, Selection};
@@ -58,6 +58,9 @@ impl Session {
                 }
             }
             if written.len() == before {
+                if selection.only.is_empty() {
+                    holds::check(&session)?;
+                }
                 return Ok(session);
             }
         }
@@ -87,7 +90,7 @@ impl Session {
         let cache = open_cache(args)?;
         let stats = StatCache::open(cache.root(), args.rehash);
         let asked = asked(&cache, &path, &pipeline, &args.sets);
-        let session = Self {
+        Ok(Self {
             history: History::new(&cache, &asked),
             seen: Seen::new(sources::seen(&lock, &pipeline), blind),
             args: args.clone(),
@@ -98,9 +101,12 @@ impl Session {
             pipeline,
             cache,
             stats,
-        };
-        holds::check(&session)?;
-        Ok(session)
+        })
+    }
+
+    /// What cpipe.lock said when the pipeline was read.
+    pub(crate) fn lock(&self) -> &Lock {
+        &self.asked_for.lock
     }
 
     /// What is asked for, as records say it.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use cpipe_corpus::{CorpusError, Fetcher, HttpError};
 use cpipe_engine::lock::{LocalSource, Lock, Locked};
-use cpipe_engine::places::Places;
+use cpipe_engine::places::{self, Places};
 use cpipe_engine::run::Summary;
 use cpipe_engine::spec::{Pipeline, SourceEntry, SpecError};
 use cpipe_engine::{EngineError, regular};
@@ -134,42 +134,40 @@ pub(crate) fn record(session: &Session, found: Locked) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The local sources without a declared digest: how cpipe.lock calls each, and where it lies.
-fn followed(pipeline: &Pipeline) -> BTreeMap<LocalSource, PathBuf> {
-    let mut followed = BTreeMap::new();
+/// The local sources: how cpipe.lock calls each, where it is, and whether its digest is declared.
+fn local(pipeline: &Pipeline) -> BTreeMap<LocalSource, (PathBuf, bool)> {
+    let mut local = BTreeMap::new();
     let mut named = BTreeSet::new();
-    let mut add = |name: Option<&String>, path: &Path, written: String| {
-        let name = name.cloned();
-        followed.insert(
-            LocalSource {
-                name,
-                path: written,
-            },
-            path.to_owned(),
-        );
+    let mut add = |name: Option<&String>, path: &Path, written: String, is_pinned: bool| {
+        let source = LocalSource {
+            name: name.cloned(),
+            path: written,
+        };
+        local.insert(source, (path.to_owned(), is_pinned));
     };
     for (name, entry) in &pipeline.sources {
-        if let (Some(path), None) = (entry.path(), &entry.pin) {
+        if let Some(path) = entry.path() {
             named.insert(path);
             let line = entry.line.as_ref();
             let is_absolute = line.is_some_and(|line| Path::new(&line.path).is_absolute());
             let written = if is_absolute {
                 // Also below the pipeline's folder, which may move while the text stays.
-                Places::below(Path::new("/")).name(path)
+                places::hash(path)
             } else {
                 as_written(&pipeline.root, path)
             };
-            add(Some(name), path, written);
+            add(Some(name), path, written, entry.pin.is_some());
         }
     }
     // What a command names under `files` has no name but its path.
     let nodes = pipeline.graph.dag.node_weights();
     for source in nodes.flat_map(|node| node.work.sources()) {
-        if source.pin.is_none() && !named.contains(source.path.as_path()) {
-            add(None, &source.path, as_written(&pipeline.root, &source.path));
+        if !named.contains(source.path.as_path()) {
+            let written = as_written(&pipeline.root, &source.path);
+            add(None, &source.path, written, source.pin.is_some());
         }
     }
-    followed
+    local
 }
 
 /// Relative to the pipeline file, as in the pipeline file; an absolute path elsewhere as its hash.
@@ -180,26 +178,35 @@ fn as_written(root: &Path, path: &Path) -> String {
 
 /// What the local sources without a declared digest were last seen to be.
 pub(crate) fn seen(lock: &Lock, pipeline: &Pipeline) -> BTreeMap<PathBuf, String> {
-    let known = |(source, path)| Some((path, lock.seen(&source)?.clone()));
-    followed(pipeline).into_iter().filter_map(known).collect()
+    let known = |(source, (path, is_pinned)): (LocalSource, (PathBuf, bool))| {
+        let digest = lock.seen(&source).filter(|_| !is_pinned)?;
+        Some((path, digest.clone()))
+    };
+    local(pipeline).into_iter().filter_map(known).collect()
 }
 
 /// Remembers what the sources of nodes that are up to date now are, where that is new. A lock that
 /// cannot be written stops nothing.
 pub(crate) fn remember(session: &Session, summary: &Summary) -> Result<(), CliError> {
+    let known = session.lock();
+    let news = |(source, (path, is_pinned)): (LocalSource, (PathBuf, bool))| {
+        // A digest that is declared takes the place of what was seen: the two must not differ later.
+        let digest = summary.seen.get(&path).filter(|_| !is_pinned);
+        let is_new = known.seen(&source) != digest && (is_pinned || digest.is_some());
+        is_new.then(|| (source, digest.cloned()))
+    };
+    let news: Vec<_> = local(&session.pipeline)
+        .into_iter()
+        .filter_map(news)
+        .collect();
+    if news.is_empty() {
+        return Ok(());
+    }
+    // Read again: another run may have written to it.
     let root = &session.pipeline.root;
-    if summary.seen.is_empty() {
-        return Ok(());
-    }
     let mut lock = read_lock(root)?;
-    let mut is_new = false;
-    for (source, path) in followed(&session.pipeline) {
-        if let Some(digest) = summary.seen.get(&path) {
-            is_new |= lock.see(source, digest.clone());
-        }
-    }
-    if !is_new {
-        return Ok(());
+    for (source, digest) in news {
+        lock.see(source, digest);
     }
     let written = lock.write(&lock_path(root));
     if let (Err(error), true) = (written, summary.executed > 0) {

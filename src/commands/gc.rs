@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use cpipe_corpus::Cleared;
+use cpipe_engine::Cache;
 use cpipe_engine::cache::{self, DEAR, GcOptions, GcReport};
 
 use crate::cli::{GcArgs, PipelineArgs};
@@ -13,6 +14,7 @@ use crate::session::open_cache;
 /// Most results dropped for the size budget, and most runs, that are named.
 const SHOWN: usize = 20;
 
+/// Removes what no kept run needs, and says what that was.
 pub(crate) fn gc(pipeline: &PipelineArgs, args: &GcArgs) -> Result<u8, CliError> {
     let cache = open_cache(pipeline)?;
     let options = GcOptions {
@@ -34,7 +36,7 @@ pub(crate) fn gc(pipeline: &PipelineArgs, args: &GcArgs) -> Result<u8, CliError>
     };
     let mut lines = Vec::new();
     if args.dry_run {
-        lines.extend(reasons(&report));
+        lines.extend(reasons(&report, &cache, pipeline));
     }
     lines.extend(dropped(&report));
     if cleared.count > 0 {
@@ -42,9 +44,9 @@ pub(crate) fn gc(pipeline: &PipelineArgs, args: &GcArgs) -> Result<u8, CliError>
         lines.push(format!("abandoned downloads: {}, {bytes}", cleared.count));
     }
     lines.push(format!(
-        "{}: {} results and {} blobs, {}; {} stay",
+        "{}: {} and {} blobs, {}; {} stay",
         if args.dry_run { "would free" } else { "freed" },
-        report.actions,
+        results(report.actions),
         report.blobs,
         super::megabytes(report.bytes),
         super::megabytes(report.kept_bytes),
@@ -54,16 +56,17 @@ pub(crate) fn gc(pipeline: &PipelineArgs, args: &GcArgs) -> Result<u8, CliError>
 }
 
 /// What stays and what goes, and why.
-fn reasons(report: &GcReport) -> Vec<String> {
+fn reasons(report: &GcReport, cache: &Cache, pipeline: &PipelineArgs) -> Vec<String> {
     let mut lines = vec![match report.runs.len() {
         0 => "no run is on record".to_owned(),
         _ => "these runs keep their results:".to_owned(),
     }];
     for kept in report.runs.iter().take(SHOWN) {
-        let run = super::runs::asked(&kept.run.info);
+        let run = super::runs::asked(&kept.run.info, cache, pipeline);
         lines.push(format!(
-            "  {} of {run}, {} results",
-            kept.run.id, kept.results
+            "  {} of {run}, {}",
+            kept.run.id,
+            results(kept.results)
         ));
     }
     if report.runs.len() > SHOWN {
@@ -77,8 +80,8 @@ fn reasons(report: &GcReport) -> Vec<String> {
     }
     if report.on_record > 0 {
         lines.push(format!(
-            "{} results that these rest on stay on record without their bytes",
-            report.on_record
+            "{} that those were made from: the record stays, the bytes go",
+            results(report.on_record)
         ));
     }
     if !report.removed.is_empty() {
@@ -88,6 +91,13 @@ fn reasons(report: &GcReport) -> Vec<String> {
         ));
     }
     lines
+}
+
+fn results(count: usize) -> String {
+    match count {
+        1 => "1 result".to_owned(),
+        count => format!("{count} results"),
+    }
 }
 
 /// `score 70, fit 1`.
@@ -102,7 +112,15 @@ fn by_stage(counts: &BTreeMap<String, usize>) -> String {
 fn dropped(report: &GcReport) -> Vec<String> {
     let shown = report.dropped.iter().take(SHOWN);
     let mut lines: Vec<String> = shown
-        .map(|(output, bytes)| format!("over the budget: {output}, {}", super::megabytes(*bytes)))
+        .map(|dropped| {
+            let bytes = super::megabytes(dropped.bytes);
+            let warning = if dropped.is_copy {
+                " (made from its source alone: only that can bring it back)"
+            } else {
+                ""
+            };
+            format!("over the budget: {}, {bytes}{warning}", dropped.output)
+        })
         .collect();
     if report.dropped.len() > SHOWN {
         let more = report.dropped.len() - SHOWN;

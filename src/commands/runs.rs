@@ -1,6 +1,7 @@
 use std::fmt::Write;
 
 use cpipe_engine::Cache;
+use cpipe_engine::places::Places;
 use cpipe_engine::records::{self, RunInfo, RunRecord, RunState};
 
 use crate::cli::{PipelineArgs, RunsArgs};
@@ -21,7 +22,7 @@ pub(crate) fn runs(pipeline: &PipelineArgs, args: &RunsArgs) -> Result<u8, CliEr
         let line = if args.json {
             serde_json::to_string(run).expect("a record is plain data")
         } else {
-            row(run)
+            row(run, &cache, pipeline)
         };
         writeln!(text, "{line}").expect("writing to a string does not fail");
     }
@@ -29,7 +30,7 @@ pub(crate) fn runs(pipeline: &PipelineArgs, args: &RunsArgs) -> Result<u8, CliEr
     Ok(0)
 }
 
-fn row(run: &RunRecord) -> String {
+fn row(run: &RunRecord, cache: &Cache, pipeline: &PipelineArgs) -> String {
     let name = run.info.name.as_deref().unwrap_or_default();
     let row = format!(
         "{:<21} {:<12} {:>8} {:>7} {:>7} {:>9.2}  {}  {name}",
@@ -39,16 +40,22 @@ fn row(run: &RunRecord) -> String {
         run.cached,
         run.failed,
         run.seconds,
-        asked(&run.info),
+        asked(&run.info, cache, pipeline),
     );
     row.trim_end().to_owned()
 }
 
 /// What was run: the pipeline file, its profile and what was set.
-pub(super) fn asked(info: &RunInfo) -> String {
+pub(super) fn asked(info: &RunInfo, cache: &Cache, pipeline: &PipelineArgs) -> String {
+    let own = Places::of_cache(cache.root()).name(&pipeline.file);
     let mut words = vec![match info.file.as_str() {
         "" => "a pipeline file that is not on record".to_owned(),
-        file => quoted(file),
+        file if file == own => quoted(&pipeline.file.display().to_string()),
+        // A file outside the folder of the cache is on record as its hash.
+        file => match file.strip_prefix("blake3:") {
+            Some(hex) => format!("a pipeline file elsewhere ({})", &hex[..hex.len().min(8)]),
+            None => quoted(file),
+        },
     }];
     if info.profile != NO_PROFILE {
         words.extend(["--profile".to_owned(), quoted(&info.profile)]);

@@ -26,7 +26,7 @@ mod table;
 mod tables;
 mod words;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cpipe_engine::exports;
 use cpipe_engine::run::Summary;
@@ -83,7 +83,8 @@ fn path(session: &Session) -> PathBuf {
 /// A pipeline without `report:` may export a file of that name.
 fn refuse_clash(session: &Session) -> Result<(), CliError> {
     let mut nodes = session.pipeline.graph.dag.node_weights();
-    let owner = nodes.find(|node| node.exports().iter().any(|(path, _)| path == REPORT));
+    let clashes = |path: &str| Path::new(path).starts_with(REPORT);
+    let owner = nodes.find(|node| node.exports().iter().any(|(path, _)| clashes(path)));
     let Some(owner) = owner else { return Ok(()) };
     let message = format!("{} exports to outputs/{REPORT}", owner.label());
     let hint = "give that output another name or folder, and the report has a place";

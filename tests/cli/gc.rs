@@ -119,7 +119,7 @@ fn what_is_small_and_was_dear_stays_with_the_records_of_what_it_rests_on() {
     let said = env.cpipe(&["gc", "--dry-run"]);
     for words in [
         "results of other runs that took at least 2 s for each MB stay: join 1\n",
-        "1 results that these rest on stay on record without their bytes\n",
+        "1 result that those were made from: the record stays, the bytes go\n",
         "would free: 0 results and 1 blobs",
     ] {
         assert!(said.text().contains(words), "{words}: {}", said.text());
@@ -143,7 +143,9 @@ fn copies_of_local_files_go_before_what_was_computed_from_them() {
     let output = env.cpipe(&["gc", "--max-size", "1MB"]);
     let text = output.assert_code(0).text();
     assert!(
-        text.contains("over the budget: big:files, 3.0 MB"),
+        text.contains(
+            "over the budget: big:files, 3.0 MB (made from its source alone: only that can bring it back)"
+        ),
         "{text}"
     );
     assert!(!text.contains("size:"), "{text}");
@@ -151,6 +153,26 @@ fn copies_of_local_files_go_before_what_was_computed_from_them() {
     env.remove("outputs");
     env.run(&[]).assert_executed(&[]);
     assert_eq!(env.read("outputs/size.txt").trim(), "3000000");
+}
+
+/// What many small files occupy counts, not what they hold: they are quickly copied again.
+#[test]
+fn copies_of_many_small_files_go_before_what_was_dear() {
+    let env = TestEnv::of(
+        "version: 1\nsources: { small: { path: small } }\nstages:\n  small: { run: { download: { source: small } } }\n  \
+         dear:\n    needs: { in: small }\n    run: { command: { program: [sh, -c, \"cat in/files/* > dear.txt; head -c 100000 /dev/urandom >> dear.txt\"], outputs: [dear.txt] } }\n",
+    );
+    for number in 0..200 {
+        env.write(&format!("small/{number}"), number.to_string());
+    }
+    env.run(&[]).assert_done();
+    // 0.8 s for 0.8 MB on disk, and 0.3 s for 0.1 MB.
+    take(&env, "small", "0.8");
+    take(&env, "dear", "0.3");
+    let output = env.cpipe(&["gc", "--max-size", "102kB"]);
+    let text = output.assert_code(0).text();
+    assert!(text.contains("over the budget: small:files"), "{text}");
+    assert!(!text.contains("dear:"), "{text}");
 }
 
 /// Makes a run's record what it is after `kill -9`: no end, no table.
@@ -175,7 +197,7 @@ fn what_a_killed_run_finished_stays() {
     take(&env, "", "0.001");
     let said = env.cpipe(&["gc", "--dry-run"]);
     assert!(
-        said.text().contains(" of pipeline.yaml, 1 results\n"),
+        said.text().contains(" of pipeline.yaml, 1 result\n"),
         "{}",
         said.text()
     );

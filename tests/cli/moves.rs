@@ -461,3 +461,31 @@ fn an_absolute_path_inside_the_study_is_found_after_a_move() {
     env.run(&file).assert_executed(&[]);
     assert_eq!(env.read("moved/outputs/files/in.txt"), "in\n");
 }
+
+/// What was seen before a digest was declared does not come back when it is taken out again.
+#[test]
+fn what_was_seen_is_forgotten_once_a_digest_is_declared() {
+    let env = TestEnv::of(
+        "version: 1\nsources:\n  d: { path: in.txt }\nstages:\n  d: { run: { download: { source: d } }, export: . }\n",
+    );
+    env.write("in.txt", "1\n");
+    env.run(&[]).assert_executed(&["d"]);
+    assert!(env.read("cpipe.lock").contains("seen:"));
+    env.write("in.txt", "2\n");
+    env.cpipe(&["update", "--pin"]).assert_code(0);
+    env.run(&[]).assert_executed(&["d"]);
+    assert!(!env.read("cpipe.lock").contains("seen:"));
+    env.write("in.txt", "3\n");
+    env.cpipe(&["update"]).assert_code(0);
+    env.run(&[]).assert_executed(&["d"]);
+    let pinned = env.read("pipeline.yaml");
+    let start = pinned.find(", blake3").unwrap();
+    let end = start + pinned[start..].find(" }").unwrap();
+    env.write(
+        "pipeline.yaml",
+        format!("{}{}", &pinned[..start], &pinned[end..]),
+    );
+    env.remove("in.txt");
+    env.run(&[]).assert_executed(&[]);
+    assert_eq!(env.read("outputs/files/in.txt"), "3\n");
+}

@@ -92,6 +92,8 @@ fn try_execute(
         let message = "its program put something else in the place of its working folder";
         return Err(Stop::Failed(message.to_owned(), None));
     }
+    let opened = tree::open_up(folder.path());
+    opened.map_err(|e| EngineError::io("read", folder.path(), e))?;
     let outputs = collect(cache, node, folder.path(), &report, job.cancel)?;
     let seconds = started.elapsed().as_secs_f64();
     let peak_memory = report.peak_memory.take().or_else(own_peak_memory);

@@ -9,7 +9,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -153,7 +152,7 @@ impl Lock {
                 name: entry.source,
                 path: entry.path,
             };
-            lock.see(source, entry.digest);
+            lock.see(source, Some(entry.digest));
         }
         Ok(lock)
     }
@@ -189,11 +188,12 @@ impl Lock {
         self.seen.get(source)
     }
 
-    /// Remembers what a local source is. Says whether that is new.
-    pub fn see(&mut self, source: LocalSource, digest: String) -> bool {
-        let is_new = self.seen.get(&source) != Some(&digest);
-        self.seen.insert(source, digest);
-        is_new
+    /// Remembers what a local source is, or forgets it.
+    pub fn see(&mut self, source: LocalSource, digest: Option<String>) {
+        match digest {
+            Some(digest) => self.seen.insert(source, digest),
+            None => self.seen.remove(&source),
+        };
     }
 
     /// Writes it so that a reader sees all of it or none.
@@ -247,23 +247,7 @@ fn refuse_what_is_no_lock(text: &str) -> Result<(), SpecError> {
 
 /// The day in UTC, as YYYY-MM-DD.
 pub fn today() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    day_of(now.unwrap_or_default().as_secs() / 86_400)
-}
-
-/// The date so many days after 1970-01-01, counted in years that begin in March.
-fn day_of(days: u64) -> String {
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (year, month) = match month {
-        0..=9 => (era * 400 + year, month + 3),
-        _ => (era * 400 + year + 1, month - 9),
-    };
-    format!("{year:04}-{month:02}-{day:02}")
+    jiff::Timestamp::now().strftime("%Y-%m-%d").to_string()
 }
 
 /// One line per value, as JSON, which is YAML too; a line per file.

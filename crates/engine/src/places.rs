@@ -156,7 +156,8 @@ fn begins_path(before: Option<char>, rest: &str) -> bool {
     opens && next.is_some_and(|c| c != '/' && !c.is_whitespace() && !ENDS.contains(c))
 }
 
-fn hash(path: &Path) -> String {
+/// What stands for a path that no shared file may name.
+pub fn hash(path: &Path) -> String {
     format!("blake3:{}", Digest::of(path.as_os_str().as_bytes()))
 }
 

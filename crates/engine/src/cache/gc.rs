@@ -53,8 +53,19 @@ pub struct GcReport {
     pub on_record: usize,
     /// When the earliest run that stays began, in seconds since 1970.
     pub since: Option<u64>,
-    /// `node:output`, bytes: results that stay on record but whose bytes go because of the budget.
-    pub dropped: Vec<(String, u64)>,
+    /// Outputs of results that stay on record but whose bytes go because of the budget.
+    pub dropped: Vec<Dropped>,
+}
+
+/// An output whose bytes go because of the budget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// `node:output`.
+    pub output: String,
+    /// Bytes freed.
+    pub bytes: u64,
+    /// Whether it is made from sources alone: only they can bring it back.
+    pub is_copy: bool,
 }
 
 /// Removes every result that no kept run needs and that was cheap to make, every blob that no kept
@@ -198,8 +209,11 @@ fn drop_over(
             }
             if freed > 0 {
                 total -= freed;
-                let what = format!("{}:{name}", result.manifest.execution.node);
-                report.dropped.push((what, freed));
+                report.dropped.push(Dropped {
+                    output: format!("{}:{name}", result.manifest.execution.node),
+                    bytes: freed,
+                    is_copy: result.is_copy,
+                });
             }
         }
     }

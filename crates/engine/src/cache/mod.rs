@@ -21,7 +21,7 @@ pub use action_cache::{ActionCache, CacheStatus, MissGuard};
 pub use blob_store::{BlobStore, Sync};
 pub use files::write_atomically;
 use files::{is_denied, is_writable};
-pub use gc::{DEAR, GcOptions, GcReport, KeptRun, collect_garbage};
+pub use gc::{DEAR, Dropped, GcOptions, GcReport, KeptRun, collect_garbage};
 pub use stat_cache::StatCache;
 pub use usage::{StageUsage, usage};
 pub use verify::{Damage, VerifyReport, verify};

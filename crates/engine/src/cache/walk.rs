@@ -50,7 +50,7 @@ pub(super) fn manifests(cache: &Cache) -> Result<Vec<(PathBuf, Option<Manifest>)
 }
 
 /// What a small file occupies on most disks.
-const BLOCK: u64 = 4096;
+pub(super) const BLOCK: u64 = 4096;
 
 /// Every manifest that can be understood, with its key and the bytes that its records occupy.
 pub(super) fn manifests_by_key(

@@ -120,7 +120,10 @@ impl<'a> Exports<'a> {
             kept.extend(aside);
         }
         let folder = path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder).map_err(failed)?;
+        for folder in [&self.outputs, folder] {
+            let made = std::fs::create_dir_all(folder);
+            made.map_err(|e| EngineError::io("create the folder", folder, e))?;
+        }
         let mut replaced = Err(io::ErrorKind::CrossesDevices.into());
         let mut earlier = None;
         for private in self.cache.blobs.private_folders(folder) {

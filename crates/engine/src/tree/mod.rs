@@ -18,6 +18,7 @@ pub(crate) use copy::create;
 pub use copy::{copy_file, shares_blocks};
 pub use fault::{Fault, shown};
 pub use remove::remove;
+pub(crate) use walk::open_up;
 pub use walk::{Links, is_executable, pin, walk};
 
 use crate::error::EngineError;

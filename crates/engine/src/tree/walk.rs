@@ -210,7 +210,7 @@ impl Walk {
 }
 
 /// Gives the owner of a folder all rights in it.
-fn open_up(folder: &Path) -> io::Result<()> {
+pub(crate) fn open_up(folder: &Path) -> io::Result<()> {
     let mode = fs::symlink_metadata(folder)?.mode();
     if mode & 0o700 == 0o700 {
         return Ok(());

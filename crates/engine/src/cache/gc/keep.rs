@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Cache, GcOptions};
 use crate::action::ActionKey;
-use crate::cache::walk::manifests_by_key;
+use crate::cache::verify::artifact_blobs;
+use crate::cache::walk::{BLOCK, manifests_by_key};
 use crate::error::EngineError;
 use crate::manifest::Manifest;
 use crate::records::{self, Latest, NodeState, RunInfo, RunRecord};
@@ -23,16 +24,30 @@ pub struct KeptRun {
     pub results: usize,
 }
 
-/// Seconds that each megabyte of a result took; what its record occupies counts, too.
-pub(super) fn price(manifest: &Manifest, record: u64) -> f64 {
-    let bytes: u64 = manifest.outputs.values().map(|a| a.size).sum();
-    manifest.execution.seconds * 1e6 / (bytes + record).max(1) as f64
+/// Seconds that each megabyte of a result took. What its files and its record occupy counts, in whole
+/// blocks: many small files are quickly copied and take much room.
+fn price(cache: &Cache, manifest: &Manifest, record: u64) -> f64 {
+    let artifacts = manifest.outputs.values();
+    let blobs = artifacts.flat_map(|artifact| artifact_blobs(&cache.blobs, artifact));
+    let size = |digest| std::fs::metadata(cache.blobs.path(digest)).map_or(0, |meta| meta.len());
+    let stored: u64 = blobs
+        .map(|digest| size(digest).next_multiple_of(BLOCK))
+        .sum();
+    // Of what is not stored any more the manifest says how large it was.
+    let said: u64 = manifest
+        .outputs
+        .values()
+        .map(|artifact| artifact.size)
+        .sum();
+    manifest.execution.seconds * 1e6 / (stored.max(said) + record).max(1) as f64
 }
 
 /// A result on record.
 pub(super) struct OnRecord {
     pub(super) manifest: Manifest,
     pub(super) price: f64,
+    /// Whether it is made from sources alone: once it is gone, only they can bring it back.
+    pub(super) is_copy: bool,
 }
 
 /// What stays.
@@ -51,8 +66,17 @@ impl Kept {
         let (runs, keys) = runs(cache, options)?;
         let mut all = BTreeMap::new();
         for (key, manifest, record) in manifests_by_key(cache)? {
-            let price = price(&manifest, record);
-            all.insert(key, OnRecord { manifest, price });
+            let price = price(cache, &manifest, record);
+            let inputs = cache.actions.action(key).map(|action| action.inputs);
+            let is_copy = inputs.is_some_and(|inputs| {
+                !inputs.is_empty() && inputs.keys().all(|name| name.starts_with("source "))
+            });
+            let result = OnRecord {
+                manifest,
+                price,
+                is_copy,
+            };
+            all.insert(key, result);
         }
         let is_dear = |(key, result): &(&ActionKey, &OnRecord)| {
             !keys.contains(key) && result.price >= options.dear
